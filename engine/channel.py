@@ -1,0 +1,66 @@
+"""Channels: publications in order, and proof that none was missed.
+
+A channel with history is a stream with an *epoch*. Every publication has the next
+*offset*, from 1; the epoch is a random word that names this life of the counter. Together
+they are a position. A subscriber who comes back with a position either gets exactly what
+it missed, or is told that nobody can prove that: see ``recover``.
+
+Two expiries: the publications expire some time after the last one, and then the counter
+and the epoch live on, for weeks, so that "nothing was published" stays provable. When
+those expire too, or the memory is lost, the next touch starts a new epoch.
+
+Publications of a channel without history have offset 0, no epoch, and cannot be recovered.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["History", "Position", "Publication", "Recovery", "recover"]
+
+
+class Position(NamedTuple):
+    """A place in a channel's history. ``Position(0, "")``: the channel keeps no history."""
+
+    offset: int
+    epoch: str
+
+
+class Publication(NamedTuple):
+    """What was published: JSON text, and who published it (JSON text of the client's info)."""
+
+    offset: int
+    data: bytes
+    info: bytes | None = None
+
+
+class History(NamedTuple):
+    """Publications, and the position of the newest one ever published (not of the last here)."""
+
+    position: Position
+    publications: list[Publication]
+
+
+class Recovery(NamedTuple):
+    recovered: bool
+    publications: list[Publication]
+
+
+def recover(since: Position, history: History, limit: int) -> Recovery:
+    """What a subscriber at ``since`` missed, if the history proves that it is all of it.
+
+    ``history`` holds the publications after ``since.offset``, at least ``limit + 1`` of them
+    if there are so many. A gap that was trimmed, expired or is over the limit, a position
+    from the future and a foreign epoch all answer not recovered: never a part.
+    """
+    position, missed = history
+    if since.epoch not in ("", position.epoch):
+        return Recovery(False, [])
+    if not missed:
+        return Recovery(position.offset == since.offset, [])
+    complete = (
+        len(missed) <= limit
+        and missed[0].offset == since.offset + 1
+        and missed[-1].offset == position.offset
+    )
+    return Recovery(complete, missed if complete else [])

@@ -1,0 +1,180 @@
+"""Keys, their values and their deadlines.
+
+A value is one of the types below. A string may be held as the bytes themselves, as an
+int, or as a tuple of ints, until somebody asks for its text: counters and limits then
+never format or parse on the way. ``text`` gives the bytes that clients and files see.
+
+An expired key is absent from the moment its deadline passes: every look-up checks
+(lazily). The sweep only gives the memory back. It finds expired keys through a wheel of
+about one-second slots. A key is in the slot of the deadline it had when it was scheduled;
+if the deadline has moved by the time the slot is due, the key moves to its new slot. So
+moving a deadline costs nothing, which is what sessions and buckets do at each request.
+
+Nothing here reads a clock; callers pass ``now``.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from engine.errors import WrongType
+from engine.sortedset import SortedSet
+from engine.stream import Stream
+
+__all__ = ["Hash", "Keyspace", "String", "Value", "text", "type_name"]
+
+String = bytes | int | tuple[int, ...]
+Hash = dict[bytes, bytes]
+Value = String | Hash | SortedSet | Stream
+
+V = TypeVar("V")
+
+SLOT_BITS = 20
+"""A slot of the wheel spans 2**20 microseconds: memory comes back within about a second."""
+
+
+def text(value: String) -> bytes:
+    """The bytes of a string, whatever it is held as. A tuple's numbers are joined by spaces."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, int):
+        return b"%d" % value
+    return b" ".join([b"%d" % number for number in value])
+
+
+def type_name(value: Value) -> str:
+    """The Redis name of a value's type, as its TYPE command says it."""
+    if isinstance(value, (bytes, int, tuple)):
+        return "string"
+    if isinstance(value, dict):
+        return "hash"
+    return "zset" if isinstance(value, SortedSet) else "stream"
+
+
+class Keyspace:
+    """key -> value, with optional deadlines in microseconds since 1970."""
+
+    __slots__ = ("_deadlines", "_due", "_on_expired", "_slots", "_values")
+
+    def __init__(self, on_expired: Callable[[bytes], None] | None = None) -> None:
+        self._values: dict[bytes, Value] = {}
+        self._deadlines: dict[bytes, int] = {}
+        self._slots: dict[int, set[bytes]] = {}
+        self._due: list[int] = []  # a heap of the slots that exist
+        self._on_expired = on_expired
+
+    def __len__(self) -> int:
+        """How many keys are held, those expired and not yet swept included. O(1)."""
+        return len(self._values)
+
+    def get(self, key: bytes, now: int) -> Value | None:
+        """The live value under ``key``. O(1)."""
+        value = self._values.get(key)
+        if value is None:
+            return None
+        deadline = self._deadlines.get(key)
+        if deadline is not None and deadline <= now:
+            self._expire(key)
+            return None
+        return value
+
+    def typed(self, key: bytes, now: int, kind: type[V], wanted: str) -> V | None:
+        """As ``get``, but raises WrongType unless the value is a ``kind``. O(1)."""
+        value = self.get(key, now)
+        if value is None or isinstance(value, kind):
+            return value
+        raise WrongType(key, type_name(value), wanted)
+
+    def string(self, key: bytes, now: int) -> String | None:
+        """As ``get``, but raises WrongType unless the value is a string. O(1)."""
+        value = self.get(key, now)
+        if value is None or isinstance(value, (bytes, int, tuple)):
+            return value
+        raise WrongType(key, type_name(value), "string")
+
+    def put(self, key: bytes, value: Value, deadline: int | None = None) -> None:
+        """Store a value and its deadline; ``None`` means that it never expires. O(1)."""
+        self._values[key] = value
+        if deadline is not None:
+            self.set_deadline(key, deadline)
+        elif key in self._deadlines:
+            del self._deadlines[key]
+
+    def set_deadline(self, key: bytes, deadline: int) -> None:
+        """Give a key that is held a deadline, or move the one it has. O(1)."""
+        if key not in self._deadlines:
+            self._schedule(key, deadline)
+        self._deadlines[key] = deadline
+
+    def deadline(self, key: bytes) -> int | None:
+        """When ``key`` expires, in microseconds since 1970. O(1)."""
+        return self._deadlines.get(key)
+
+    def delete(self, key: bytes) -> bool:
+        """Whether the key was held. O(1), and the time to free the value."""
+        if self._values.pop(key, None) is None:
+            return False
+        self._deadlines.pop(key, None)
+        return True
+
+    def sweep(self, now: int, limit: int) -> int:
+        """Look at up to ``limit`` keys that may have expired; answer how many were looked at.
+
+        Fewer than ``limit`` means that nothing is left to do. O(limit).
+        """
+        looked = 0
+        while looked < limit and self._due and (self._due[0] + 1) << SLOT_BITS <= now:
+            keys = self._slots[self._due[0]]
+            while keys and looked < limit:
+                looked += 1
+                self._look(keys.pop(), now)
+            if not keys:
+                del self._slots[heapq.heappop(self._due)]
+        return looked
+
+    def items(self, now: int) -> Iterator[tuple[bytes, Value, int | None]]:
+        """Every live key as (key, value, deadline). Nothing may change meanwhile. O(n)."""
+        deadlines = self._deadlines
+        for key, value in self._values.items():
+            deadline = deadlines.get(key)
+            if deadline is None or deadline > now:
+                yield key, value, deadline
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._values.clear()
+        self._deadlines.clear()
+        self._slots.clear()
+        self._due.clear()
+
+    def _look(self, key: bytes, now: int) -> None:
+        deadline = self._deadlines.get(key)
+        if deadline is None:
+            return  # deleted, or made permanent, since it was scheduled
+        if deadline <= now:
+            self._expire(key)
+        else:
+            self._schedule(key, deadline)
+
+    def _schedule(self, key: bytes, deadline: int) -> None:
+        slot = deadline >> SLOT_BITS
+        keys = self._slots.get(slot)
+        if keys is None:
+            keys = self._slots[slot] = set()
+            heapq.heappush(self._due, slot)
+        keys.add(key)
+
+    def _expire(self, key: bytes) -> None:
+        del self._values[key]
+        del self._deadlines[key]
+        if self._on_expired is not None:
+            self._on_expired(key)
+
+    def _check(self) -> None:
+        """Assert every invariant; for tests."""
+        assert self._deadlines.keys() <= self._values.keys()
+        assert sorted(self._due) == sorted(self._slots)
+        scheduled = set().union(*self._slots.values()) if self._slots else set()
+        assert self._deadlines.keys() <= scheduled

@@ -1,0 +1,294 @@
+"""Rate limits: may this caller proceed now, and if not, when?
+
+Three rules, one interface: ``take(state, now, cost)`` answers a `Decision` and what to
+store. Everything is exact integer arithmetic on microseconds: no drift, no epsilon. A
+refusal never changes the state: if it did, a client hammering a closed door would keep
+pushing back the moment it opens. A ``cost`` of 0 only looks. A ``cost`` above the rule's
+capacity can never pass; it is refused with ``retry_after`` of ``NEVER``.
+
+What each promises, for a capacity N per period W (measured against a greedy client by
+the tests): a fixed window may admit 2N around a boundary; a sliding window about N in
+any aligned period and at most 2N in the worst; a token bucket N at once plus N/W a
+second. Choose a small ``burst`` when no window of length W may see more than N.
+
+State is absent (``None``) for a caller who has spent nothing, and it may expire at the
+deadline that ``take`` answers: from then on, absent and stored mean the same.
+
+Pure: no clock, no I/O. O(1) time; one to three integers of memory per caller.
+
+Sources: the Generic Cell Rate Algorithm (ITU-T I.371) in its virtual-scheduling form;
+the sliding-window counter weighs the previous window by the part of it still in view.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import gcd
+from typing import NamedTuple, Protocol
+
+__all__ = [
+    "NEVER",
+    "Decision",
+    "FixedWindow",
+    "LimitRule",
+    "LimitState",
+    "SlidingWindow",
+    "TokenBucket",
+]
+
+NEVER = -1
+"""The ``retry_after`` of a cost that no wait will ever make affordable."""
+
+LimitState = int | tuple[int, ...] | bytes
+"""What is stored per caller: integers, or their decimal text when it comes from a file."""
+
+MAX_LIMIT = 2**31 - 1
+MAX_PERIOD = 366 * 86_400 * 1_000_000
+"""A year and a day: beyond it the integers would outgrow what Redis' Lua can count exactly."""
+
+
+class Decision(NamedTuple):
+    """The answer to one take. Durations are microseconds."""
+
+    allowed: bool
+    limit: int
+    """The rule's capacity."""
+    remaining: int
+    """What could still be taken right now."""
+    retry_after: int
+    """How long until the same cost passes if nobody else takes; 0 if allowed, or NEVER."""
+    reset_after: int
+    """How long until the caller, left alone, has the full capacity again."""
+
+
+class Outcome(NamedTuple):
+    """A decision, and what to store: the state and the deadline at which it may be forgotten."""
+
+    decision: Decision
+    state: LimitState | None
+    deadline: int
+
+
+class LimitRule(Protocol):
+    """What the three rules have in common."""
+
+    @property
+    def limit(self) -> int:
+        """The most that can be had at once."""
+
+    @property
+    def period(self) -> int:
+        """Microseconds in which ``quota`` is given."""
+
+    @property
+    def quota(self) -> int:
+        """How much is given per period."""
+
+    def take(self, state: LimitState | None, now: int, cost: int) -> Outcome:
+        """Spend ``cost`` if that is allowed; the state is None where nothing is to be stored."""
+
+    def next_after(self, decision: Decision) -> int:
+        """Microseconds after which ``remaining`` will have grown; 0 if it is full."""
+
+
+def _numbers(state: LimitState) -> tuple[int, ...]:
+    if isinstance(state, tuple):
+        return state
+    if isinstance(state, int):
+        return (state,)
+    return tuple(int(part) for part in state.split())
+
+
+def _check_rule(limit: int, period: int) -> None:
+    if not 1 <= limit <= MAX_LIMIT:
+        raise ValueError(f"limit must be within 1..{MAX_LIMIT}, got {limit}")
+    if not 1 <= period <= MAX_PERIOD:
+        raise ValueError(f"period must be within 1..{MAX_PERIOD} microseconds, got {period}")
+
+
+def _check_cost(cost: int) -> None:
+    if cost < 0:
+        raise ValueError(f"cost must not be negative, got {cost}")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBucket:
+    """At most ``burst`` tokens, regained at ``quota`` per ``period`` microseconds.
+
+    We never count tokens. We keep one instant, ``full_at``: when the bucket, left alone,
+    would be full again. A token is worth ``period / quota`` microseconds. Where that is
+    no whole number, time is counted in ticks, ``scale`` to the microsecond, and the state
+    is ``(microseconds, ticks, scale)`` instead of one integer; most rules have a scale of 1.
+
+    If the clock steps back, or the rule was made smaller, ``full_at`` may lie further
+    ahead than an empty bucket's; it is then taken for an empty bucket's, so neither can
+    lock a caller out.
+    """
+
+    quota: int
+    period: int
+    burst: int
+    scale: int = field(init=False)
+    interval: int = field(init=False)
+    """Ticks per token."""
+    capacity: int = field(init=False)
+    """Ticks from empty to full."""
+
+    def __post_init__(self) -> None:
+        _check_rule(self.quota, self.period)
+        _check_rule(self.burst, self.period)
+        shared = gcd(self.quota, self.period)
+        object.__setattr__(self, "scale", self.quota // shared)
+        object.__setattr__(self, "interval", self.period // shared)
+        object.__setattr__(self, "capacity", self.interval * self.burst)
+
+    @property
+    def limit(self) -> int:
+        return self.burst
+
+    def take(self, state: LimitState | None, now: int, cost: int) -> Outcome:
+        scale, interval, capacity, burst = self.scale, self.interval, self.capacity, self.burst
+        ticks = now * scale
+        horizon = ticks + capacity  # an empty bucket is full by then
+        if state is None:
+            before = ticks  # an idle bucket is full, never fuller
+        else:
+            full_at = state if scale == 1 and type(state) is int else self._ticks(state)
+            before = min(max(full_at, ticks), horizon)
+        after = before + cost * interval
+        if cost <= 0 or after > horizon:
+            _check_cost(cost)
+            missing = -(-(before - ticks) // scale)
+            wait = 0 if after <= horizon else -(-(after - horizon) // scale)
+            left = (horizon - before) // interval
+            if cost > burst:
+                wait = NEVER
+            return Outcome(Decision(wait == 0, burst, left, wait, missing), None, 0)
+        if scale == 1:
+            decision = Decision(True, burst, (horizon - after) // interval, 0, after - now)
+            return Outcome(decision, after, after)
+        whole, part = divmod(after, scale)
+        deadline = whole + (part > 0)
+        decision = Decision(True, burst, (horizon - after) // interval, 0, deadline - now)
+        return Outcome(decision, (whole, part, scale), deadline)
+
+    def next_after(self, decision: Decision) -> int:
+        if decision.remaining >= self.burst:
+            return 0
+        missing = decision.reset_after * self.scale
+        to_next = missing - (self.burst - decision.remaining - 1) * self.interval
+        return max(1, -(-to_next // self.scale))
+
+    def _ticks(self, state: LimitState) -> int:
+        """``full_at`` in this rule's ticks, rounded up: a change of rule gives nothing away."""
+        numbers = _numbers(state)
+        whole, part, scale = numbers if len(numbers) == 3 else (numbers[0], 0, 1)
+        return whole * self.scale + -(-(part * self.scale) // scale)
+
+
+@dataclass(frozen=True, slots=True)
+class FixedWindow:
+    """``quota`` per window of ``period``; windows are aligned to 1970.
+
+    The state is one integer, how much the current window has spent; it expires with the
+    window. Cheap and coarse: see the module's header for what it admits at a boundary.
+    """
+
+    quota: int
+    period: int
+
+    def __post_init__(self) -> None:
+        _check_rule(self.quota, self.period)
+
+    @property
+    def limit(self) -> int:
+        return self.quota
+
+    def take(self, state: LimitState | None, now: int, cost: int) -> Outcome:
+        quota = self.quota
+        deadline = now - now % self.period + self.period
+        if state is None:
+            spent = 0
+        elif type(state) is int:
+            spent = state
+        else:
+            spent = _numbers(state)[0]
+        after = spent + cost
+        left = deadline - now
+        if cost <= 0 or after > quota:
+            _check_cost(cost)
+            wait = NEVER if cost > quota else left if after > quota and cost else 0
+            reset = left if spent else 0
+            return Outcome(Decision(wait == 0, quota, max(0, quota - spent), wait, reset), None, 0)
+        return Outcome(Decision(True, quota, quota - after, 0, left), after, deadline)
+
+    def next_after(self, decision: Decision) -> int:
+        return 0 if decision.remaining >= self.quota else decision.reset_after
+
+
+@dataclass(frozen=True, slots=True)
+class SlidingWindow:
+    """About ``quota`` in any window of ``period``, from two aligned windows' counts.
+
+    The state is ``(window, previous, current)``: the number of the current window since
+    1970 and what the two windows have spent. The estimate weighs the previous count by
+    the part of its window that is still in view. It is never rounded: both sides of the
+    comparison are multiplied by the period.
+    """
+
+    quota: int
+    period: int
+
+    def __post_init__(self) -> None:
+        _check_rule(self.quota, self.period)
+
+    @property
+    def limit(self) -> int:
+        return self.quota
+
+    def take(self, state: LimitState | None, now: int, cost: int) -> Outcome:
+        quota, period = self.quota, self.period
+        window, elapsed = divmod(now, period)
+        in_view = period - elapsed
+        previous, current = 0, 0
+        if state is not None:
+            seen, previous, current = state if type(state) is tuple else _numbers(state)
+            if seen < window:  # if it is in the future, the clock stepped back: nothing slid
+                previous, current = (current if seen == window - 1 else 0), 0
+        room = quota * period - previous * in_view - current * period
+        left = max(0, room // period)
+        if cost <= 0 or cost * period > room:
+            _check_cost(cost)
+            reset = self._reset_after(previous, current, in_view)
+            wait = self._retry_after(previous, current, in_view, cost) if cost else 0
+            return Outcome(Decision(wait == 0, quota, left, wait, reset), None, 0)
+        current += cost
+        return Outcome(
+            Decision(True, quota, left - cost, 0, in_view + period),
+            (window, previous, current),
+            now + in_view + period,
+        )
+
+    def next_after(self, decision: Decision) -> int:
+        # The estimate sinks all the time; by then it has sunk by one at the slowest.
+        return (
+            0
+            if decision.remaining >= self.quota
+            else min(decision.reset_after, max(1, -(-self.period // self.quota)))
+        )
+
+    def _reset_after(self, previous: int, current: int, in_view: int) -> int:
+        if current:
+            return in_view + self.period
+        return in_view if previous else 0
+
+    def _retry_after(self, previous: int, current: int, in_view: int, cost: int) -> int:
+        """The shortest wait after which ``cost`` fits, exactly, rounded up to a microsecond."""
+        quota, period = self.quota, self.period
+        if cost > quota:
+            return NEVER
+        free = quota - cost
+        if current <= free:  # it fits within this window, once enough of the last has left view
+            return in_view - (free - current) * period // previous
+        # In the next window, what is current now is the one that leaves view.
+        return in_view + period - free * period // current

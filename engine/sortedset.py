@@ -1,0 +1,166 @@
+"""Sorted sets: members ranked by score, as Redis ranks them.
+
+Order: by score, then by the member's bytes. Everything rests on one *sort key* per member,
+
+    eight bytes that order like the score  |  the member
+
+and bytes compare like memory, in C. A dict leads from a member to its sort key, and an
+ordered sequence holds the sort keys. Neither holds anything that the garbage collector
+tracks one by one: at a million members a collection has a thousand lists to visit, and a
+member costs about 175 bytes, its name included.
+
+The sequence is a plain list while it is short, and a ``SortedList`` once that is faster;
+it never turns back, since a set that was large once will be large again.
+
+Reverse order is the exact mirror, ties included: an index counted from the other end.
+Indices are 0-based here. n is the number of members, m the number of rows asked for.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, MutableSequence
+from struct import Struct
+from typing import Any, cast
+
+from sortedcontainers import SortedList
+
+__all__ = ["SortedSet"]
+
+PLAIN_LIMIT = 512
+"""Up to here moving the tail of a plain list is cheaper than a SortedList's second level."""
+
+_DOUBLE = Struct(">d")
+_INVERTED = bytes(255 - byte for byte in range(256))
+
+Row = tuple[bytes, float]
+"""(member, score)"""
+
+
+def _prefix(score: float) -> bytes:
+    """Eight bytes that compare as the score does.
+
+    IEEE doubles of one sign order like their bits. Negating sets the sign bit of what is
+    positive; inverting all bits turns the order of what is negative.
+    """
+    if score >= 0:
+        return _DOUBLE.pack(-score if score else -0.0)
+    return _DOUBLE.pack(score).translate(_INVERTED)
+
+
+def _score(key: bytes) -> float:
+    if key[0] & 0x80:
+        return -cast(float, _DOUBLE.unpack_from(key)[0]) + 0.0
+    return cast(float, _DOUBLE.unpack(key[:8].translate(_INVERTED))[0])
+
+
+class SortedSet:
+    """Members with scores; a score may be any float but NaN, and -0.0 is 0.0."""
+
+    __slots__ = ("_bisect", "_keys", "_order")
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        """O(n log n), and O(n) if the rows come in order or in reverse order."""
+        self._keys: dict[bytes, bytes] = {member: _prefix(score) + member for member, score in rows}
+        self._order: MutableSequence[bytes] = sorted(self._keys.values())
+        self._bisect: Any = bisect_left
+        self._grow()
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __contains__(self, member: bytes) -> bool:
+        return member in self._keys
+
+    def __iter__(self) -> Iterator[Row]:
+        """Every (member, score), lowest first. Nothing may change meanwhile. O(n)."""
+        return ((key[8:], _score(key)) for key in self._order)
+
+    def add(self, member: bytes, score: float) -> bool:
+        """Set the score of ``member``; answer whether that changed anything. O(log n)."""
+        if score != score:
+            raise ValueError("a score must be a number")
+        key = _prefix(score) + member
+        before = self._keys.get(member)
+        if before == key:
+            return False
+        if before is not None:
+            self._forget(before)
+        self._keys[member] = key
+        if self._bisect is bisect_left:
+            insort(self._order, key)
+            self._grow()
+        else:
+            cast(Any, self._order).add(key)
+        return True
+
+    def remove(self, member: bytes) -> bool:
+        """Whether the member was there. O(log n)."""
+        key = self._keys.pop(member, None)
+        if key is None:
+            return False
+        self._forget(key)
+        return True
+
+    def score(self, member: bytes) -> float | None:
+        """O(1)."""
+        key = self._keys.get(member)
+        return None if key is None else _score(key)
+
+    def index(self, member: bytes, *, reverse: bool = False) -> int | None:
+        """How many members stand before this one. O(log n)."""
+        key = self._keys.get(member)
+        if key is None:
+            return None
+        index: int = self._bisect(self._order, key)
+        return len(self._keys) - 1 - index if reverse else index
+
+    def below(self, score: float, *, inclusive: bool = False) -> int:
+        """How many members have a score below ``score`` (or at most). O(log n)."""
+        key = _prefix(score)
+        if not inclusive:
+            return cast(int, self._bisect(self._order, key))
+        # The prefix as a number, plus one, is the smallest prefix of any higher score.
+        above = (int.from_bytes(key, "big") + 1).to_bytes(9, "big")
+        return len(self._keys) if above[0] else cast(int, self._bisect(self._order, above[1:]))
+
+    def count(self, minimum: float, maximum: float) -> int:
+        """How many members have a score within the bounds, both included. O(log n)."""
+        return max(0, self.below(maximum, inclusive=True) - self.below(minimum))
+
+    def slice(self, start: int, stop: int, *, reverse: bool = False) -> list[Row]:
+        """The rows at ``start <= index < stop``; what lies outside is left out. O(log n + m)."""
+        size = len(self._keys)
+        start, stop = max(0, start), min(stop, size)
+        if start >= stop:
+            return []
+        if not reverse:
+            return [(key[8:], _score(key)) for key in self._order[start:stop]]
+        keys = self._order[size - stop : size - start]
+        return [(key[8:], _score(key)) for key in reversed(keys)]
+
+    def by_score(self, minimum: float, maximum: float) -> tuple[int, int]:
+        """The indices ``(start, stop)`` of the rows within the bounds, for ``slice``. O(log n)."""
+        start = self.below(minimum)
+        return start, max(start, self.below(maximum, inclusive=True))
+
+    def _forget(self, key: bytes) -> None:
+        if self._bisect is bisect_left:
+            del self._order[bisect_left(self._order, key)]
+        else:
+            self._order.remove(key)
+
+    def _grow(self) -> None:
+        if len(self._order) > PLAIN_LIMIT:
+            self._order = SortedList(self._order)
+            self._bisect = SortedList.bisect_left
+
+    def _check(self) -> None:
+        """Assert every invariant; for tests. O(n log n)."""
+        assert list(self._order) == sorted(self._keys.values())
+        assert len(set(self._order)) == len(self._order) == len(self._keys)
+        for member, key in self._keys.items():
+            assert key[8:] == member
+            assert _prefix(_score(key)) == key[:8]
+        if self._bisect is not bisect_left:
+            cast(Any, self._order)._check()

@@ -1,0 +1,314 @@
+"""The seam: what a store must do for the services, whatever it is made of.
+
+Four rules, and every backend keeps them:
+
+1. **One method is one atomic step.** Embedded: one uninterrupted run of the engine. Redis:
+   one command or one Lua script. A service never reads, thinks and writes back over two
+   calls where the answer must be right.
+2. **The backend's clock decides.** Callers pass durations, in microseconds.
+3. **Only plain values cross**: bytes, int, float and the frozen values named here. No
+   client, no pipeline, no lock.
+4. **Absence is ``None``, misuse is ``ValueError``, an outage is `BackendUnavailable`.** Whether
+   an outage lets a request pass is the caller's policy, never the backend's.
+
+Keys and members are bytes; `realtime.backends.keys` lays them out, the same for all backends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from engine.channel import History, Position, Publication
+from engine.limits import Decision, LimitRule
+from engine.ranking import Entry, Page, Ranking, Standing, Submission, Submit
+
+__all__ = [
+    "Backend",
+    "BackendUnavailable",
+    "Board",
+    "Buckets",
+    "ChannelListener",
+    "Channels",
+    "ClientInfo",
+    "Counters",
+    "Decision",
+    "Entry",
+    "Hashes",
+    "History",
+    "LimitRule",
+    "Page",
+    "Position",
+    "Presence",
+    "Publication",
+    "Ranking",
+    "Session",
+    "SessionKeys",
+    "Sessions",
+    "SortedSets",
+    "Standing",
+    "Submission",
+    "Submit",
+    "Take",
+    "Values",
+]
+
+
+class BackendUnavailable(Exception):
+    """The store cannot be reached, or did not answer in time. Nothing is known of the write."""
+
+
+class Board(NamedTuple):
+    """A leaderboard as a store sees it: its key and its rules.
+
+    The metadata of its members lies in the hash ``key + b":meta"``.
+    """
+
+    key: bytes
+    ranking: Ranking
+
+
+class Take(NamedTuple):
+    """A wish to spend ``cost`` from the bucket under ``key``."""
+
+    key: bytes
+    rule: LimitRule
+    cost: int = 1
+
+
+class SessionKeys(NamedTuple):
+    """Where a session lies, and the sorted set of its user's sessions (None: no user)."""
+
+    record: bytes
+    by_user: bytes | None
+
+
+class Session(NamedTuple):
+    """A session as stored. Instants are microseconds since 1970, durations microseconds."""
+
+    fields: Mapping[bytes, bytes]
+    user: bytes | None
+    version: int
+    """Grows by one at each change of the fields."""
+    created_at: int
+    expires_at: int
+    """The nearer of the idle and the absolute deadline."""
+    absolute_deadline: int
+    idle_timeout: int
+
+
+class ClientInfo(NamedTuple):
+    """Who stands behind a connection. ``info`` is JSON text, or None."""
+
+    client: str
+    user: str
+    info: bytes | None = None
+
+
+class Values(Protocol):
+    """Strings."""
+
+    async def get(self, key: bytes) -> bytes | None: ...
+
+    async def set(
+        self, key: bytes, value: bytes, *, ttl: int | None = None, only_if_absent: bool = False
+    ) -> bool:
+        """Whether it was stored: False only if ``only_if_absent`` found a value."""
+
+    async def delete(self, *keys: bytes) -> int:
+        """How many of the keys there were, of whatever type."""
+
+
+class Counters(Protocol):
+    """Strings that hold 64-bit integers."""
+
+    async def add(
+        self,
+        key: bytes,
+        by: int,
+        *,
+        minimum: int | None = None,
+        maximum: int | None = None,
+        ttl: int | None = None,
+    ) -> int:
+        """The new value. ``ttl`` applies if this call creates the counter.
+
+        Raises OutOfBounds, and changes nothing, if the value would leave the bounds or 64 bits.
+        """
+
+    async def get(self, keys: Sequence[bytes]) -> list[int | None]:
+        """Raises NotAnInteger if a key holds other text."""
+
+    async def set(self, key: bytes, value: int) -> None: ...
+
+
+class Hashes(Protocol):
+    """Small records of fields: the rules of boards and limits."""
+
+    async def get(self, key: bytes) -> dict[bytes, bytes] | None: ...
+
+    async def put(self, key: bytes, fields: Mapping[bytes, bytes]) -> None:
+        """Replace the whole record."""
+
+
+class SortedSets(Protocol):
+    """Leaderboards. Every answer shows one instant. Offsets are 0-based, ranks 1-based."""
+
+    async def submit(self, board: Board, entries: Sequence[Submit]) -> list[Submission]:
+        """All or nothing, in order. Raises OutOfBounds if a score is out of the board's bounds."""
+
+    async def submit_to(self, boards: Sequence[Board], entry: Submit) -> list[Submission]:
+        """One score to several boards, all or nothing; one answer per board."""
+
+    async def remove(self, board: Board, member: bytes) -> bool: ...
+
+    async def drop(self, board: Board) -> bool:
+        """Delete the board's entries and their metadata; the rules are another key."""
+
+    async def size(self, board: Board) -> int: ...
+
+    async def standing(self, board: Board, member: bytes) -> Standing | None: ...
+
+    async def page(
+        self, board: Board, offset: int, limit: int, *, metadata: bool = False
+    ) -> Page: ...
+
+    async def page_by_score(
+        self,
+        board: Board,
+        minimum: float,
+        maximum: float,
+        offset: int,
+        limit: int,
+        *,
+        metadata: bool = False,
+    ) -> Page: ...
+
+    async def members(
+        self, board: Board, members: Sequence[bytes], *, metadata: bool = False
+    ) -> Page:
+        """The entries of those members who are on the board, best first, with global ranks."""
+
+    async def around(
+        self, board: Board, member: bytes, radius: int, *, metadata: bool = False
+    ) -> Page | None: ...
+
+
+class Buckets(Protocol):
+    """Rate limits; the state under a key belongs to one rule."""
+
+    async def take(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision:
+        """Spend if allowed; a cost of 0 only looks."""
+
+    async def take_all(self, takes: Sequence[Take]) -> list[Decision]:
+        """Spend all, or nothing if any is refused; one decision per take, as if it were alone
+        after the earlier ones of the same call."""
+
+
+class Sessions(Protocol):
+    """Records with an idle and an absolute deadline, indexed by user.
+
+    The index is the sorted set session-key -> absolute deadline (µs); entries of sessions
+    that ended are dropped whenever it is read or written.
+    """
+
+    async def create(
+        self,
+        keys: SessionKeys,
+        fields: Mapping[bytes, bytes],
+        *,
+        user: bytes | None,
+        idle_timeout: int,
+        absolute_timeout: int,
+    ) -> Session | None:
+        """None if the key is taken."""
+
+    async def read(self, record: bytes, *, touch: bool) -> Session | None:
+        """Touching moves the idle deadline, never beyond the absolute one."""
+
+    async def patch(
+        self,
+        record: bytes,
+        changes: Mapping[bytes, bytes],
+        removals: Sequence[bytes],
+        *,
+        expected_version: int | None = None,
+        max_size: int | None = None,
+    ) -> Session | None:
+        """The session after the change, or unchanged if its version is not the expected one:
+        compare ``version``. Touches it too. Raises OutOfBounds over ``max_size`` bytes."""
+
+    async def delete(self, record: bytes) -> bool: ...
+
+    async def of_user(self, by_user: bytes) -> list[tuple[bytes, Session]]:
+        """(record key, session) of the user's live sessions, oldest first. Does not touch."""
+
+    async def end_all(self, by_user: bytes) -> int:
+        """End every session of the user; how many there were."""
+
+
+ChannelListener = Callable[[bytes, Publication, str], None]
+"""Called as (channel name, publication, epoch), in order, before ``publish`` returns."""
+
+
+class Channels(Protocol):
+    """Publications; a channel's name is bytes."""
+
+    async def publish(
+        self, channel: bytes, data: bytes, *, info: bytes | None = None, size: int = 0, ttl: int = 0
+    ) -> Position:
+        """Deliver, and append to the history unless ``size`` or ``ttl`` is 0."""
+
+    async def history(
+        self,
+        channel: bytes,
+        *,
+        since: Position | None = None,
+        limit: int = 0,
+        reverse: bool = False,
+    ) -> History:
+        """Up to ``limit`` publications (0: the position only; negative: all), exclusive of
+        ``since``; ``since`` is compared by offset only. A channel that has none gets an epoch."""
+
+    async def remove_history(self, channel: bytes) -> None:
+        """Drop the publications; the position lives on."""
+
+    def listen(self, listener: ChannelListener) -> Callable[[], None]:
+        """Hear the publications of subscribed channels; answers the function that ends it."""
+
+    async def subscribe(self, channel: bytes) -> None:
+        """This process wants the channel's publications from now on."""
+
+    async def unsubscribe(self, channel: bytes) -> None: ...
+
+
+class Presence(Protocol):
+    """Who is subscribed to what."""
+
+    async def add(self, channel: bytes, info: ClientInfo) -> None: ...
+
+    async def remove(self, channel: bytes, client: str) -> None: ...
+
+    async def members(self, channel: bytes) -> list[ClientInfo]: ...
+
+    async def channels(self) -> dict[bytes, int]:
+        """Channels with somebody in them, and how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One of each; what `realtime.app` hands to the services."""
+
+    values: Values
+    counters: Counters
+    hashes: Hashes
+    sorted_sets: SortedSets
+    buckets: Buckets
+    sessions: Sessions
+    channels: Channels
+    presence: Presence
+    immediate: bool
+    """No method ever suspends, so a caller may drive its coroutines without a task."""
+    ping: Callable[[], object] = lambda: None
+    """Raises BackendUnavailable while the store is away."""
