@@ -13,7 +13,7 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 Clock = Callable[[], int]
-"""``() -> microseconds since 1970``. It need not be monotonic: see each algorithm's word on that."""
+"""``() -> microseconds since 1970``. It may step back: each algorithm says what happens then."""
 
 
 class ManualClock:
