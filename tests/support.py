@@ -14,7 +14,7 @@ __all__ = ["eventually", "free_port", "require"]
 
 
 def require(program: str) -> str:
-    """The path of a real program; without it the test skips, or fails under REALTIME_TEST_REQUIRE=1."""
+    """Path of a real program. Missing, the test skips; REALTIME_TEST_REQUIRE=1 makes it fail."""
     path = shutil.which(program)
     if path is None:
         reason = f"{program} is not installed"

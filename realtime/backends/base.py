@@ -20,11 +20,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from engine.channel import History, Position, Publication
-from engine.limits import Decision, LimitRule
-from engine.ranking import Entry, Page, Ranking, Standing, Submission, Submit
+from engine.channel import History, Position, Publication, Recovery, recover
+from engine.errors import EngineError, NotAnInteger, OutOfBounds, WrongType
+from engine.limits import NEVER, Decision, FixedWindow, LimitRule, SlidingWindow, TokenBucket
+from engine.ranking import Entry, Keep, Page, Ranking, Standing, Submission, Submit
+from engine.sessions import StoredSession as Session
 
 __all__ = [
+    "NEVER",
     "Backend",
     "BackendUnavailable",
     "Board",
@@ -34,24 +37,34 @@ __all__ = [
     "ClientInfo",
     "Counters",
     "Decision",
+    "EngineError",
     "Entry",
+    "FixedWindow",
     "Hashes",
     "History",
+    "Keep",
     "LimitRule",
+    "NotAnInteger",
+    "OutOfBounds",
     "Page",
     "Position",
     "Presence",
     "Publication",
     "Ranking",
+    "Recovery",
     "Session",
     "SessionKeys",
     "Sessions",
+    "SlidingWindow",
     "SortedSets",
     "Standing",
     "Submission",
     "Submit",
     "Take",
+    "TokenBucket",
     "Values",
+    "WrongType",
+    "recover",
 ]
 
 
@@ -82,20 +95,6 @@ class SessionKeys(NamedTuple):
 
     record: bytes
     by_user: bytes | None
-
-
-class Session(NamedTuple):
-    """A session as stored. Instants are microseconds since 1970, durations microseconds."""
-
-    fields: Mapping[bytes, bytes]
-    user: bytes | None
-    version: int
-    """Grows by one at each change of the fields."""
-    created_at: int
-    expires_at: int
-    """The nearer of the idle and the absolute deadline."""
-    absolute_deadline: int
-    idle_timeout: int
 
 
 class ClientInfo(NamedTuple):
@@ -162,9 +161,6 @@ class SortedSets(Protocol):
         """One score to several boards, all or nothing; one answer per board."""
 
     async def remove(self, board: Board, member: bytes) -> bool: ...
-
-    async def drop(self, board: Board) -> bool:
-        """Delete the board's entries and their metadata; the rules are another key."""
 
     async def size(self, board: Board) -> int: ...
 

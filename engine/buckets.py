@@ -1,0 +1,51 @@
+"""The verbs of rate limits: `engine.limits` applied to what lies in the keyspace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.core import Core
+from engine.limits import Decision, LimitRule, LimitState
+
+__all__ = ["Buckets", "Wanted"]
+
+Wanted = tuple[bytes, LimitRule, int]
+"""(key, rule, cost)"""
+
+
+class Buckets:
+    """One caller's state per key. A caller who has spent nothing has none."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def take(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision:
+        """Spend ``cost`` if the rule allows it; a cost of 0 only looks. O(1). Raises WrongType."""
+        core = self._core
+        now = core.clock()
+        decision, state, deadline = rule.take(core.keyspace.string(key, now), now, cost)
+        if state is not None:
+            core.put_string(key, state, deadline)
+        return decision
+
+    def take_all(self, wanted: Sequence[Wanted]) -> list[Decision]:
+        """Spend all, or nothing if any is refused. O(wanted). Raises WrongType.
+
+        Each decision is what its take would meet after the earlier ones of the same call.
+        """
+        core = self._core
+        now = core.clock()
+        pending: dict[bytes, tuple[LimitState, int]] = {}
+        decisions: list[Decision] = []
+        for key, rule, cost in wanted:
+            state = pending[key][0] if key in pending else core.keyspace.string(key, now)
+            decision, after, deadline = rule.take(state, now, cost)
+            decisions.append(decision)
+            if after is not None:
+                pending[key] = (after, deadline)
+        if all(decision.allowed for decision in decisions):
+            for key, (after, deadline) in pending.items():
+                core.put_string(key, after, deadline)
+        return decisions

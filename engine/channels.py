@@ -1,0 +1,136 @@
+"""The verbs of channels: publish, history, and what they store.
+
+The history of a channel is a stream whose ids are ``(offset, 0)``, with fields ``d`` (data)
+and ``i`` (who published). A hash beside it holds the position: ``s`` the newest offset, ``e``
+the epoch. The hash outlives the stream: see `engine.channel`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from string import ascii_letters
+
+from engine.channel import History, Position, Publication
+from engine.clock import DAY
+from engine.core import Core
+from engine.hashes import Hashes
+from engine.stream import Stream, StreamEntry
+
+__all__ = ["ChannelListener", "Channels"]
+
+META = b":meta"
+META_TTL = 30 * DAY
+"""How long a position outlives the last time anybody touched the channel."""
+
+ChannelListener = Callable[[bytes, Publication, str], None]
+"""Called as (channel name, publication, epoch)."""
+
+
+class Channels:
+    """Publications and their histories; subscribers are callbacks of this process."""
+
+    __slots__ = ("_core", "_hashes", "_listeners", "_new_epoch")
+
+    def __init__(self, core: Core, hashes: Hashes, new_epoch: Callable[[], str]) -> None:
+        self._core = core
+        self._hashes = hashes
+        self._new_epoch = new_epoch
+        self._listeners: tuple[ChannelListener, ...] = ()
+
+    def listen(self, listener: ChannelListener) -> Callable[[], None]:
+        """Hear every publication before ``publish`` returns; answers the function that ends it."""
+        self._listeners = (*self._listeners, listener)
+
+        def unlisten() -> None:
+            self._listeners = tuple(other for other in self._listeners if other is not listener)
+
+        return unlisten
+
+    def publish(
+        self,
+        channel: bytes,
+        key: bytes,
+        data: bytes,
+        *,
+        info: bytes | None = None,
+        size: int = 0,
+        ttl: int = 0,
+    ) -> Position:
+        """Append to the history unless ``size`` or ``ttl`` is 0, and deliver. O(1 + listeners)."""
+        position = Position(0, "")
+        if size > 0 and ttl > 0:
+            position = self._append(key, data, info, size, ttl)
+        publication = Publication(position.offset, data, info)
+        for listener in self._listeners:
+            listener(channel, publication, position.epoch)
+        return position
+
+    def history(
+        self, key: bytes, *, since: Position | None = None, limit: int = 0, reverse: bool = False
+    ) -> History:
+        """Up to ``limit`` publications beyond ``since`` (0: none, negative: all). O(answered).
+
+        A channel without a position gets one, so that a subscriber who comes before the
+        first publication can still prove later that it missed nothing.
+        """
+        now = self._core.clock()
+        position = self._position(key, now)
+        self._refresh(key + META, now)
+        stream = self._core.keyspace.typed(key, now, Stream, "stream")
+        if stream is None or limit == 0:
+            return History(position, [])
+        if reverse:
+            entries = stream.before((2**63, 0) if since is None else (since.offset, 0))
+        else:
+            entries = stream.after((0, 0) if since is None else (since.offset, 0))
+        chosen = entries if limit < 0 else islice(entries, limit)
+        return History(position, [_publication(entry) for entry in chosen])
+
+    def remove_history(self, key: bytes) -> None:
+        """Drop the publications; the position lives on. O(publications)."""
+        self._core.delete(key)
+
+    def _append(self, key: bytes, data: bytes, info: bytes | None, size: int, ttl: int) -> Position:
+        core = self._core
+        now = core.clock()
+        top, epoch = self._position(key, now)
+        stream = core.keyspace.typed(key, now, Stream, "stream")
+        if stream is None:
+            stream = Stream()
+            core.keyspace.put(key, stream)
+        top += 1
+        fields = (b"d", data) if info is None else (b"d", data, b"i", info)
+        stream.append((top, 0), fields)
+        stream.trim(size)
+        core.announce(b"XADD", key, b"MAXLEN", b"%d" % size, b"%d-0" % top, *fields)
+        core.move_deadline(key, now + ttl)
+        self._hashes.update(key + META, {b"s": b"%d" % top}, now)
+        self._refresh(key + META, now)
+        return Position(top, epoch)
+
+    def _position(self, key: bytes, now: int) -> Position:
+        """The channel's position, made now if it has none: then older publications are void."""
+        meta = self._hashes.live(key + META, now)
+        if meta is not None:
+            return Position(int(meta[b"s"]), meta[b"e"].decode())
+        self._core.delete(key)
+        epoch = self._new_epoch()
+        self._hashes.update(key + META, {b"s": b"0", b"e": epoch.encode()}, now)
+        self._refresh(key + META, now)
+        return Position(0, epoch)
+
+    def _refresh(self, meta: bytes, now: int) -> None:
+        """Keep the position alive. Once a day is enough, and spares an effect per publication."""
+        if (self._core.keyspace.deadline(meta) or 0) < now + META_TTL - DAY:
+            self._core.move_deadline(meta, now + META_TTL)
+
+
+def _publication(entry: StreamEntry) -> Publication:
+    fields = dict(zip(entry.fields[::2], entry.fields[1::2], strict=True))
+    return Publication(entry.id[0], fields.get(b"d", b"null"), fields.get(b"i"))
+
+
+def epoch_letters(numbers: Callable[[int], int]) -> str:
+    """Eight letters drawn with ``numbers(n)``, which answers something within 0..n-1."""
+    return "".join(ascii_letters[numbers(len(ascii_letters))] for _ in range(8))

@@ -1,0 +1,75 @@
+"""The engine: one object, one family of verbs per type of value.
+
+    engine = Engine(clock)
+    engine.boards.submit(b"lb:{arcade}", Ranking(), Submit(b"ada", 1200))
+    engine.buckets.take(b"rl:{login}:{ada}", TokenBucket(quota=5, period=60 * SECOND, burst=5))
+
+Each verb reads the clock once, returns at once, and either happens whole or not at all.
+Absence is None; misuse raises `EngineError` or ValueError and changes nothing.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from engine.boards import Boards
+from engine.buckets import Buckets
+from engine.channels import Channels, epoch_letters
+from engine.clock import Clock
+from engine.core import Core
+from engine.effects import Effects
+from engine.hashes import Hashes
+from engine.keyspace import Keyspace
+from engine.sessions import Sessions
+from engine.strings import Counters, Strings
+
+__all__ = ["Engine"]
+
+SWEEP_BATCH = 200
+"""Keys looked at between two readings of the clock: about 0.1 ms."""
+
+
+class Engine:
+    """Everything the process holds. Not thread-safe: one loop, one engine."""
+
+    __slots__ = (
+        "boards",
+        "buckets",
+        "channels",
+        "clock",
+        "counters",
+        "effects",
+        "hashes",
+        "keyspace",
+        "sessions",
+        "strings",
+    )
+
+    def __init__(self, clock: Clock, random_below: Callable[[int], int] | None = None) -> None:
+        """``random_below(n)`` draws the letters of epochs; tests make it predictable."""
+        draw = random_below or random.SystemRandom().randrange
+        core = Core(clock)
+        self.clock = clock
+        self.keyspace: Keyspace = core.keyspace
+        self.effects: Effects = core.effects
+        self.strings = Strings(core)
+        self.counters = Counters(core)
+        self.hashes = Hashes(core)
+        self.boards = Boards(core, self.hashes)
+        self.buckets = Buckets(core)
+        self.sessions = Sessions(core, self.hashes)
+        self.channels = Channels(core, self.hashes, lambda: epoch_letters(draw))
+
+    def sweep(self, budget: int) -> int:
+        """Give back the memory of expired keys for up to ``budget`` microseconds.
+
+        Answers how many keys were looked at. Expired keys are absent with or without it.
+        """
+        started = self.clock()
+        looked = 0
+        while True:
+            batch = self.keyspace.sweep(self.clock(), SWEEP_BATCH)
+            looked += batch
+            if batch < SWEEP_BATCH or self.clock() - started >= budget:
+                return looked

@@ -1,0 +1,280 @@
+"""The embedded backend: the engine in this process, behind the seam.
+
+Every method is one uninterrupted run of the engine. None ever suspends, so a caller may
+drive it without a task (`Backend.immediate`). The methods are coroutines only because the
+seam must also fit a store at the other end of a wire.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from engine.clock import Clock
+from engine.engine import Engine
+from realtime.backends.base import (
+    Backend,
+    Board,
+    ChannelListener,
+    ClientInfo,
+    Decision,
+    History,
+    LimitRule,
+    Page,
+    Position,
+    Session,
+    SessionKeys,
+    Standing,
+    Submission,
+    Submit,
+    Take,
+)
+from realtime.backends.keys import channel_key, user_key
+
+__all__ = ["backend", "system_clock"]
+
+
+def system_clock() -> Clock:
+    """Wall time as read once, carried on by the monotonic clock.
+
+    Deadlines must mean the same after a restart, so they are wall time; but a wall clock
+    that is set back would freeze every rate limit, and one set forward would end every
+    session. Sleep of the machine counts where the system can tell (CLOCK_BOOTTIME).
+    """
+    source = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    read = time.clock_gettime_ns
+    offset = time.time_ns() - read(source)
+
+    def clock() -> int:
+        return (read(source) + offset) // 1000
+
+    return clock
+
+
+def backend(engine: Engine) -> Backend:
+    """The engine behind the seam."""
+    return Backend(
+        values=_Values(engine),
+        counters=_Counters(engine),
+        hashes=_Hashes(engine),
+        sorted_sets=_SortedSets(engine),
+        buckets=_Buckets(engine),
+        sessions=_Sessions(engine),
+        channels=_Channels(engine),
+        presence=_Presence(),
+        immediate=True,
+    )
+
+
+class _Values:
+    def __init__(self, engine: Engine) -> None:
+        self._strings = engine.strings
+
+    async def get(self, key: bytes) -> bytes | None:
+        return self._strings.get(key)
+
+    async def set(
+        self, key: bytes, value: bytes, *, ttl: int | None = None, only_if_absent: bool = False
+    ) -> bool:
+        return self._strings.set(key, value, ttl=ttl, only_if_absent=only_if_absent)
+
+    async def delete(self, *keys: bytes) -> int:
+        return self._strings.delete(*keys)
+
+
+class _Counters:
+    def __init__(self, engine: Engine) -> None:
+        self._counters = engine.counters
+
+    async def add(
+        self,
+        key: bytes,
+        by: int,
+        *,
+        minimum: int | None = None,
+        maximum: int | None = None,
+        ttl: int | None = None,
+    ) -> int:
+        return self._counters.add(key, by, minimum=minimum, maximum=maximum, ttl=ttl)
+
+    async def get(self, keys: Sequence[bytes]) -> list[int | None]:
+        return [self._counters.get(key) for key in keys]
+
+    async def set(self, key: bytes, value: int) -> None:
+        self._counters.set(key, value)
+
+
+class _Hashes:
+    def __init__(self, engine: Engine) -> None:
+        self._hashes = engine.hashes
+
+    async def get(self, key: bytes) -> dict[bytes, bytes] | None:
+        return self._hashes.get(key)
+
+    async def put(self, key: bytes, fields: Mapping[bytes, bytes]) -> None:
+        self._hashes.put(key, fields)
+
+
+class _SortedSets:
+    def __init__(self, engine: Engine) -> None:
+        self._boards = engine.boards
+
+    async def submit(self, board: Board, entries: Sequence[Submit]) -> list[Submission]:
+        if len(entries) == 1:
+            return [self._boards.submit(*board, entries[0])]
+        return self._boards.submit_many([board], entries)
+
+    async def submit_to(self, boards: Sequence[Board], entry: Submit) -> list[Submission]:
+        return self._boards.submit_many(boards, [entry])
+
+    async def remove(self, board: Board, member: bytes) -> bool:
+        return self._boards.remove(board.key, member)
+
+    async def size(self, board: Board) -> int:
+        return self._boards.size(board.key)
+
+    async def standing(self, board: Board, member: bytes) -> Standing | None:
+        return self._boards.standing(*board, member)
+
+    async def page(self, board: Board, offset: int, limit: int, *, metadata: bool = False) -> Page:
+        return self._described(board, self._boards.page(*board, offset, limit), metadata)
+
+    async def page_by_score(
+        self,
+        board: Board,
+        minimum: float,
+        maximum: float,
+        offset: int,
+        limit: int,
+        *,
+        metadata: bool = False,
+    ) -> Page:
+        page = self._boards.page_by_score(*board, (minimum, maximum), offset, limit)
+        return self._described(board, page, metadata)
+
+    async def members(
+        self, board: Board, members: Sequence[bytes], *, metadata: bool = False
+    ) -> Page:
+        return self._described(board, self._boards.members(*board, members), metadata)
+
+    async def around(
+        self, board: Board, member: bytes, radius: int, *, metadata: bool = False
+    ) -> Page | None:
+        page = self._boards.around(*board, member, radius)
+        return None if page is None else self._described(board, page, metadata)
+
+    def _described(self, board: Board, page: Page, metadata: bool) -> Page:
+        return self._boards.with_metadata(board.key, page) if metadata else page
+
+
+class _Buckets:
+    def __init__(self, engine: Engine) -> None:
+        self.take_now = engine.buckets.take
+        self._take_all = engine.buckets.take_all
+
+    async def take(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision:
+        return self.take_now(key, rule, cost)
+
+    async def take_all(self, takes: Sequence[Take]) -> list[Decision]:
+        return self._take_all(takes)
+
+
+class _Sessions:
+    def __init__(self, engine: Engine) -> None:
+        self._sessions = engine.sessions
+
+    async def create(
+        self,
+        keys: SessionKeys,
+        fields: Mapping[bytes, bytes],
+        *,
+        user: bytes | None,
+        idle_timeout: int,
+        absolute_timeout: int,
+    ) -> Session | None:
+        return self._sessions.create(
+            *keys, fields, user=user, idle_timeout=idle_timeout, absolute_timeout=absolute_timeout
+        )
+
+    async def read(self, record: bytes, *, touch: bool) -> Session | None:
+        return self._sessions.read(record, touch=touch)
+
+    async def patch(
+        self,
+        record: bytes,
+        changes: Mapping[bytes, bytes],
+        removals: Sequence[bytes],
+        *,
+        expected_version: int | None = None,
+        max_size: int | None = None,
+    ) -> Session | None:
+        return self._sessions.patch(
+            record, changes, removals, expected_version=expected_version, max_size=max_size
+        )
+
+    async def delete(self, record: bytes) -> bool:
+        user = self._sessions.user(record)
+        return self._sessions.delete(record, None if user is None else user_key(user))
+
+    async def of_user(self, by_user: bytes) -> list[tuple[bytes, Session]]:
+        return self._sessions.of_user(by_user)
+
+    async def end_all(self, by_user: bytes) -> int:
+        return self._sessions.end_all(by_user)
+
+
+class _Channels:
+    def __init__(self, engine: Engine) -> None:
+        self._channels = engine.channels
+
+    async def publish(
+        self, channel: bytes, data: bytes, *, info: bytes | None = None, size: int = 0, ttl: int = 0
+    ) -> Position:
+        return self._channels.publish(
+            channel, channel_key(channel), data, info=info, size=size, ttl=ttl
+        )
+
+    async def history(
+        self,
+        channel: bytes,
+        *,
+        since: Position | None = None,
+        limit: int = 0,
+        reverse: bool = False,
+    ) -> History:
+        return self._channels.history(
+            channel_key(channel), since=since, limit=limit, reverse=reverse
+        )
+
+    async def remove_history(self, channel: bytes) -> None:
+        self._channels.remove_history(channel_key(channel))
+
+    def listen(self, listener: ChannelListener) -> Callable[[], None]:
+        return self._channels.listen(listener)
+
+    async def subscribe(self, channel: bytes) -> None:
+        """Nothing to ask for: every publication of this engine is made in this process."""
+
+    async def unsubscribe(self, channel: bytes) -> None:
+        """See ``subscribe``."""
+
+
+class _Presence:
+    """Who is here. It is not stored: when the process dies, nobody is here."""
+
+    def __init__(self) -> None:
+        self._channels: dict[bytes, dict[str, ClientInfo]] = {}
+
+    async def add(self, channel: bytes, info: ClientInfo) -> None:
+        self._channels.setdefault(channel, {})[info.client] = info
+
+    async def remove(self, channel: bytes, client: str) -> None:
+        members = self._channels.get(channel)
+        if members is not None and members.pop(client, None) is not None and not members:
+            del self._channels[channel]
+
+    async def members(self, channel: bytes) -> list[ClientInfo]:
+        return list(self._channels.get(channel, {}).values())
+
+    async def channels(self) -> dict[bytes, int]:
+        return {channel: len(members) for channel, members in self._channels.items()}
