@@ -22,7 +22,7 @@ from engine.hashes import Hashes
 from engine.keyspace import Hash
 from engine.sortedset import SortedSet
 
-__all__ = ["Sessions", "StoredSession"]
+__all__ = ["Patched", "Sessions", "StoredSession"]
 
 USER, VERSION, CREATED, IDLE, ABSOLUTE = b"_user", b"_version", b"_created", b"_idle", b"_absolute"
 
@@ -37,6 +37,13 @@ class StoredSession(NamedTuple):
     expires_at: int
     absolute_deadline: int
     idle_timeout: int
+
+
+class Patched(NamedTuple):
+    """A session after a patch, or as it was if its version was not the expected one."""
+
+    session: StoredSession
+    applied: bool
 
 
 class Sessions:
@@ -96,8 +103,8 @@ class Sessions:
         *,
         expected_version: int | None = None,
         max_size: int | None = None,
-    ) -> StoredSession | None:
-        """Set and remove fields, and touch; unchanged if the version is not the expected one. O(f).
+    ) -> Patched | None:
+        """Set and remove fields, and touch. O(f). None if there is no such session.
 
         Raises OutOfBounds, changing nothing, if the fields would grow over ``max_size`` bytes.
         """
@@ -107,7 +114,7 @@ class Sessions:
             return None
         version = int(stored[VERSION])
         if expected_version is not None and version != expected_version:
-            return self._session(record, stored)
+            return Patched(self._session(record, stored), False)
         kept = {name: value for name, value in stored.items() if name not in removals}
         after = {**kept, **changes}
         size = sum(len(name) + len(value) for name, value in after.items() if name[:1] != b"_")
@@ -116,7 +123,7 @@ class Sessions:
         self._hashes.remove(record, [name for name in removals if name not in changes], now)
         self._hashes.update(record, {**changes, VERSION: b"%d" % (version + 1)}, now)
         self._touch(record, stored, now)
-        return self._session(record, stored)
+        return Patched(self._session(record, stored), True)
 
     def delete(self, record: bytes, by_user: bytes | None = None) -> bool:
         """End a session, and take it from its user's index. O(log s)."""

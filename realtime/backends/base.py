@@ -24,6 +24,7 @@ from engine.channel import History, Position, Publication, Recovery, recover
 from engine.errors import EngineError, NotAnInteger, OutOfBounds, WrongType
 from engine.limits import NEVER, Decision, FixedWindow, LimitRule, SlidingWindow, TokenBucket
 from engine.ranking import Entry, Keep, Page, Ranking, Standing, Submission, Submit
+from engine.sessions import Patched
 from engine.sessions import StoredSession as Session
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "NotAnInteger",
     "OutOfBounds",
     "Page",
+    "Patched",
     "Position",
     "Presence",
     "Publication",
@@ -231,9 +233,10 @@ class Sessions(Protocol):
         *,
         expected_version: int | None = None,
         max_size: int | None = None,
-    ) -> Session | None:
-        """The session after the change, or unchanged if its version is not the expected one:
-        compare ``version``. Touches it too. Raises OutOfBounds over ``max_size`` bytes."""
+    ) -> Patched | None:
+        """Set and remove fields, and touch; not applied if the version is not the expected one.
+
+        Raises OutOfBounds, changing nothing, over ``max_size`` bytes of fields."""
 
     async def delete(self, record: bytes) -> bool: ...
 

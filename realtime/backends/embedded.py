@@ -21,6 +21,7 @@ from realtime.backends.base import (
     History,
     LimitRule,
     Page,
+    Patched,
     Position,
     Session,
     SessionKeys,
@@ -207,7 +208,7 @@ class _Sessions:
         *,
         expected_version: int | None = None,
         max_size: int | None = None,
-    ) -> Session | None:
+    ) -> Patched | None:
         return self._sessions.patch(
             record, changes, removals, expected_version=expected_version, max_size=max_size
         )
