@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from engine.core import Core
+from engine.errors import WrongType
+from engine.keyspace import type_name
 from engine.limits import Decision, LimitRule, LimitState
 
 __all__ = ["Buckets", "Wanted"]
@@ -16,18 +19,36 @@ Wanted = tuple[bytes, LimitRule, int]
 class Buckets:
     """One caller's state per key. A caller who has spent nothing has none."""
 
-    __slots__ = ("_core",)
+    __slots__ = ("_clock", "_core", "_deadlines", "_effects", "_values")
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._clock = core.clock
+        self._effects = core.effects
+        self._values = core.keyspace.values
+        self._deadlines = core.keyspace.deadlines
 
     def take(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision:
-        """Spend ``cost`` if the rule allows it; a cost of 0 only looks. O(1). Raises WrongType."""
-        core = self._core
-        now = core.clock()
-        decision, state, deadline = rule.take(core.keyspace.string(key, now), now, cost)
-        if state is not None:
-            core.put_string(key, state, deadline)
+        """Spend ``cost`` if the rule allows it; a cost of 0 only looks. O(1). Raises WrongType.
+
+        The hottest verb: for a caller who is known, look-up and storing are written out
+        here, as `Keyspace.string` and `Core.put_string` would do them.
+        """
+        now = self._clock()
+        deadlines = self._deadlines
+        state = self._values.get(key)
+        if state is None or deadlines.get(key, 0) <= now:
+            return self._take_slowly(key, rule, cost, now)
+        try:
+            decision, after, deadline = rule.take(cast(LimitState, state), now, cost)
+        except TypeError:
+            raise WrongType(key, type_name(state), "string") from None
+        if after is not None:
+            self._values[key] = after
+            deadlines[key] = deadline
+            self._effects.changes += 1
+            if self._effects.listeners:
+                self._core.put_string(key, after, deadline)
         return decision
 
     def take_all(self, wanted: Sequence[Wanted]) -> list[Decision]:
@@ -49,3 +70,10 @@ class Buckets:
             for key, (after, deadline) in pending.items():
                 core.put_string(key, after, deadline)
         return decisions
+
+    def _take_slowly(self, key: bytes, rule: LimitRule, cost: int, now: int) -> Decision:
+        core = self._core
+        decision, state, deadline = rule.take(core.keyspace.string(key, now), now, cost)
+        if state is not None:
+            core.put_string(key, state, deadline)
+        return decision

@@ -54,27 +54,32 @@ def type_name(value: Value) -> str:
 
 
 class Keyspace:
-    """key -> value, with optional deadlines in microseconds since 1970."""
+    """key -> value, with optional deadlines in microseconds since 1970.
 
-    __slots__ = ("_deadlines", "_due", "_on_expired", "_slots", "_values")
+    ``values`` and ``deadlines`` are the same dicts for life. A hot verb may read them
+    itself; it must treat a key whose deadline has passed as absent, and leave writing
+    to the methods.
+    """
+
+    __slots__ = ("_due", "_on_expired", "_slots", "deadlines", "values")
 
     def __init__(self, on_expired: Callable[[bytes], None] | None = None) -> None:
-        self._values: dict[bytes, Value] = {}
-        self._deadlines: dict[bytes, int] = {}
+        self.values: dict[bytes, Value] = {}
+        self.deadlines: dict[bytes, int] = {}
         self._slots: dict[int, set[bytes]] = {}
         self._due: list[int] = []  # a heap of the slots that exist
         self._on_expired = on_expired
 
     def __len__(self) -> int:
         """How many keys are held, those expired and not yet swept included. O(1)."""
-        return len(self._values)
+        return len(self.values)
 
     def get(self, key: bytes, now: int) -> Value | None:
         """The live value under ``key``. O(1)."""
-        value = self._values.get(key)
+        value = self.values.get(key)
         if value is None:
             return None
-        deadline = self._deadlines.get(key)
+        deadline = self.deadlines.get(key)
         if deadline is not None and deadline <= now:
             self._expire(key)
             return None
@@ -96,27 +101,27 @@ class Keyspace:
 
     def put(self, key: bytes, value: Value, deadline: int | None = None) -> None:
         """Store a value and its deadline; ``None`` means that it never expires. O(1)."""
-        self._values[key] = value
+        self.values[key] = value
         if deadline is not None:
             self.set_deadline(key, deadline)
-        elif key in self._deadlines:
-            del self._deadlines[key]
+        elif key in self.deadlines:
+            del self.deadlines[key]
 
     def set_deadline(self, key: bytes, deadline: int) -> None:
         """Give a key that is held a deadline, or move the one it has. O(1)."""
-        if key not in self._deadlines:
+        if key not in self.deadlines:
             self._schedule(key, deadline)
-        self._deadlines[key] = deadline
+        self.deadlines[key] = deadline
 
     def deadline(self, key: bytes) -> int | None:
         """When ``key`` expires, in microseconds since 1970. O(1)."""
-        return self._deadlines.get(key)
+        return self.deadlines.get(key)
 
     def delete(self, key: bytes) -> bool:
         """Whether the key was held. O(1), and the time to free the value."""
-        if self._values.pop(key, None) is None:
+        if self.values.pop(key, None) is None:
             return False
-        self._deadlines.pop(key, None)
+        self.deadlines.pop(key, None)
         return True
 
     def sweep(self, now: int, limit: int) -> int:
@@ -136,21 +141,21 @@ class Keyspace:
 
     def items(self, now: int) -> Iterator[tuple[bytes, Value, int | None]]:
         """Every live key as (key, value, deadline). Nothing may change meanwhile. O(n)."""
-        deadlines = self._deadlines
-        for key, value in self._values.items():
+        deadlines = self.deadlines
+        for key, value in self.values.items():
             deadline = deadlines.get(key)
             if deadline is None or deadline > now:
                 yield key, value, deadline
 
     def clear(self) -> None:
         """Forget everything."""
-        self._values.clear()
-        self._deadlines.clear()
+        self.values.clear()
+        self.deadlines.clear()
         self._slots.clear()
         self._due.clear()
 
     def _look(self, key: bytes, now: int) -> None:
-        deadline = self._deadlines.get(key)
+        deadline = self.deadlines.get(key)
         if deadline is None:
             return  # deleted, or made permanent, since it was scheduled
         if deadline <= now:
@@ -167,14 +172,14 @@ class Keyspace:
         keys.add(key)
 
     def _expire(self, key: bytes) -> None:
-        del self._values[key]
-        del self._deadlines[key]
+        del self.values[key]
+        del self.deadlines[key]
         if self._on_expired is not None:
             self._on_expired(key)
 
     def _check(self) -> None:
         """Assert every invariant; for tests."""
-        assert self._deadlines.keys() <= self._values.keys()
+        assert self.deadlines.keys() <= self.values.keys()
         assert sorted(self._due) == sorted(self._slots)
         scheduled = set().union(*self._slots.values()) if self._slots else set()
-        assert self._deadlines.keys() <= scheduled
+        assert self.deadlines.keys() <= scheduled

@@ -40,7 +40,10 @@ NEVER = -1
 """The ``retry_after`` of a cost that no wait will ever make affordable."""
 
 LimitState = int | tuple[int, ...] | bytes
-"""What is stored per caller: integers, or their decimal text when it comes from a file."""
+"""What is stored per caller: integers, or their decimal text when it comes from a file.
+
+``take`` raises TypeError for anything else.
+"""
 
 MAX_LIMIT = 2**31 - 1
 MAX_PERIOD = 366 * 86_400 * 1_000_000
@@ -61,12 +64,20 @@ class Decision(NamedTuple):
     """How long until the caller, left alone, has the full capacity again."""
 
 
-class Outcome(NamedTuple):
-    """A decision, and what to store: the state and the deadline at which it may be forgotten."""
+Outcome = tuple[Decision, LimitState | None, int]
+"""A decision, what to store (None: nothing), and the deadline at which it may be forgotten.
 
-    decision: Decision
-    state: LimitState | None
-    deadline: int
+A plain tuple, and decisions are built by ``_decide``: a named tuple's own constructor would
+cost a fifth of a take.
+"""
+
+_new = tuple.__new__
+
+
+def _decide(
+    allowed: bool, limit: int, remaining: int, retry_after: int, reset_after: int
+) -> Decision:
+    return _new(Decision, (allowed, limit, remaining, retry_after, reset_after))
 
 
 class LimitRule(Protocol):
@@ -96,6 +107,8 @@ def _numbers(state: LimitState) -> tuple[int, ...]:
         return state
     if isinstance(state, int):
         return (state,)
+    if not isinstance(state, bytes):
+        raise TypeError(f"a {type(state).__name__} is no state of a limit")
     return tuple(int(part) for part in state.split())
 
 
@@ -147,30 +160,36 @@ class TokenBucket:
         return self.burst
 
     def take(self, state: LimitState | None, now: int, cost: int) -> Outcome:
-        scale, interval, capacity, burst = self.scale, self.interval, self.capacity, self.burst
+        scale, interval = self.scale, self.interval
         ticks = now * scale
-        horizon = ticks + capacity  # an empty bucket is full by then
+        horizon = ticks + self.capacity  # an empty bucket is full by then
         if state is None:
             before = ticks  # an idle bucket is full, never fuller
         else:
-            full_at = state if scale == 1 and type(state) is int else self._ticks(state)
-            before = min(max(full_at, ticks), horizon)
+            before = state if scale == 1 and type(state) is int else self._ticks(state)
+            if before < ticks:
+                before = ticks
+            elif before > horizon:
+                before = horizon
         after = before + cost * interval
         if cost <= 0 or after > horizon:
-            _check_cost(cost)
-            missing = -(-(before - ticks) // scale)
-            wait = 0 if after <= horizon else -(-(after - horizon) // scale)
-            left = (horizon - before) // interval
-            if cost > burst:
-                wait = NEVER
-            return Outcome(Decision(wait == 0, burst, left, wait, missing), None, 0)
+            return self._refuse(before, ticks, cost), None, 0
+        left = (horizon - after) // interval
         if scale == 1:
-            decision = Decision(True, burst, (horizon - after) // interval, 0, after - now)
-            return Outcome(decision, after, after)
+            return _new(Decision, (True, self.burst, left, 0, after - now)), after, after
         whole, part = divmod(after, scale)
         deadline = whole + (part > 0)
-        decision = Decision(True, burst, (horizon - after) // interval, 0, deadline - now)
-        return Outcome(decision, (whole, part, scale), deadline)
+        decision = _decide(True, self.burst, left, 0, deadline - now)
+        return decision, (whole, part, scale), deadline
+
+    def _refuse(self, before: int, ticks: int, cost: int) -> Decision:
+        """The answer that spends nothing: a refusal, or a look if ``cost`` is 0."""
+        _check_cost(cost)
+        scale, burst, horizon = self.scale, self.burst, ticks + self.capacity
+        after = before + cost * self.interval
+        wait = NEVER if cost > burst else max(0, -(-(after - horizon) // scale))
+        left = (horizon - before) // self.interval
+        return _decide(wait == 0, burst, left, wait, -(-(before - ticks) // scale))
 
     def next_after(self, decision: Decision) -> int:
         if decision.remaining >= self.burst:
@@ -205,22 +224,16 @@ class FixedWindow:
         return self.quota
 
     def take(self, state: LimitState | None, now: int, cost: int) -> Outcome:
-        quota = self.quota
-        deadline = now - now % self.period + self.period
-        if state is None:
-            spent = 0
-        elif type(state) is int:
-            spent = state
-        else:
-            spent = _numbers(state)[0]
+        quota, period = self.quota, self.period
+        left = period - now % period
+        spent = 0 if state is None else state if type(state) is int else _numbers(state)[0]
         after = spent + cost
-        left = deadline - now
-        if cost <= 0 or after > quota:
-            _check_cost(cost)
-            wait = NEVER if cost > quota else left if after > quota and cost else 0
-            reset = left if spent else 0
-            return Outcome(Decision(wait == 0, quota, max(0, quota - spent), wait, reset), None, 0)
-        return Outcome(Decision(True, quota, quota - after, 0, left), after, deadline)
+        if cost > 0 and after <= quota:
+            return _new(Decision, (True, quota, quota - after, 0, left)), after, now + left
+        _check_cost(cost)
+        wait = NEVER if cost > quota else left if after > quota and cost else 0
+        reset = left if spent else 0
+        return _decide(wait == 0, quota, max(0, quota - spent), wait, reset), None, 0
 
     def next_after(self, decision: Decision) -> int:
         return 0 if decision.remaining >= self.quota else decision.reset_after
@@ -261,13 +274,10 @@ class SlidingWindow:
             _check_cost(cost)
             reset = self._reset_after(previous, current, in_view)
             wait = self._retry_after(previous, current, in_view, cost) if cost else 0
-            return Outcome(Decision(wait == 0, quota, left, wait, reset), None, 0)
-        current += cost
-        return Outcome(
-            Decision(True, quota, left - cost, 0, in_view + period),
-            (window, previous, current),
-            now + in_view + period,
-        )
+            return _decide(wait == 0, quota, left, wait, reset), None, 0
+        in_view += period
+        decision = _new(Decision, (True, quota, left - cost, 0, in_view))
+        return decision, (window, previous, current + cost), now + in_view
 
     def next_after(self, decision: Decision) -> int:
         # The estimate sinks all the time; by then it has sunk by one at the slowest.

@@ -40,14 +40,13 @@ def system_clock() -> Clock:
 
     Deadlines must mean the same after a restart, so they are wall time; but a wall clock
     that is set back would freeze every rate limit, and one set forward would end every
-    session. Sleep of the machine counts where the system can tell (CLOCK_BOOTTIME).
+    session. While a machine sleeps, this clock does too, and deadlines wait with it.
     """
-    source = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    read = time.clock_gettime_ns
-    offset = time.time_ns() - read(source)
+    read = time.monotonic_ns
+    offset = time.time_ns() - read()
 
     def clock() -> int:
-        return (read(source) + offset) // 1000
+        return (read() + offset) // 1000
 
     return clock
 

@@ -95,7 +95,7 @@ class LiveBoards:
         return (await self._services.leaderboards.page(board, 0, TOP)).entries
 
     async def _render(self, board: str, entries: list[Entry], step: int) -> _Shown:
-        """A ``step`` of 0 stores nothing: subscribing to names at random must not fill the store."""
+        """A ``step`` of 0 stores nothing: subscribing to random names must not fill the store."""
         key = board_key(name_bytes("board", board)) + VERSION
         counters = self._services.backend.counters
         version = await counters.add(key, step) if step else (await counters.get([key]))[0] or 0
