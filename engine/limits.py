@@ -2,9 +2,10 @@
 
 Three rules, one interface: ``take(state, now, cost)`` answers a `Decision` and what to
 store. Everything is exact integer arithmetic on microseconds: no drift, no epsilon. A
-refusal never changes the state: if it did, a client hammering a closed door would keep
-pushing back the moment it opens. A ``cost`` of 0 only looks. A ``cost`` above the rule's
-capacity can never pass; it is refused with ``retry_after`` of ``NEVER``.
+refusal spends nothing: if it did, a client hammering a closed door would keep pushing
+back the moment it opens. (It stores something only after the clock stepped back.) A
+``cost`` of 0 only looks. A ``cost`` above the rule's capacity can never pass; it is
+refused with ``retry_after`` of ``NEVER``.
 
 What each promises, for a capacity N per period W (measured against a greedy client by
 the tests): a fixed window may admit 2N around a boundary; a sliding window about N in
@@ -134,8 +135,8 @@ class TokenBucket:
     is ``(microseconds, ticks, scale)`` instead of one integer; most rules have a scale of 1.
 
     If the clock steps back, or the rule was made smaller, ``full_at`` may lie further
-    ahead than an empty bucket's; it is then taken for an empty bucket's, so neither can
-    lock a caller out.
+    ahead than an empty bucket's. It is then taken for an empty bucket's, and stored as
+    that, so that neither can lock a caller out.
     """
 
     quota: int
@@ -173,14 +174,22 @@ class TokenBucket:
                 before = horizon
         after = before + cost * interval
         if cost <= 0 or after > horizon:
-            return self._refuse(before, ticks, cost), None, 0
+            refusal = self._refuse(before, ticks, cost)
+            if before == horizon and cost and state is not None:
+                return refusal, *self._store(horizon)  # see "steps back" above
+            return refusal, None, 0
         left = (horizon - after) // interval
         if scale == 1:
             return _new(Decision, (True, self.burst, left, 0, after - now)), after, after
-        whole, part = divmod(after, scale)
-        deadline = whole + (part > 0)
-        decision = _decide(True, self.burst, left, 0, deadline - now)
-        return decision, (whole, part, scale), deadline
+        stored, deadline = self._store(after)
+        return _decide(True, self.burst, left, 0, deadline - now), stored, deadline
+
+    def _store(self, full_at: int) -> tuple[LimitState, int]:
+        """What to keep for ``full_at`` ticks, and the microsecond at which it may be forgotten."""
+        if self.scale == 1:
+            return full_at, full_at
+        whole, part = divmod(full_at, self.scale)
+        return (whole, part, self.scale), whole + (part > 0)
 
     def _refuse(self, before: int, ticks: int, cost: int) -> Decision:
         """The answer that spends nothing: a refusal, or a look if ``cost`` is 0."""
@@ -209,8 +218,9 @@ class TokenBucket:
 class FixedWindow:
     """``quota`` per window of ``period``; windows are aligned to 1970.
 
-    The state is one integer, how much the current window has spent; it expires with the
-    window. Cheap and coarse: see the module's header for what it admits at a boundary.
+    The state is ``(window, spent)``: the number of the window since 1970 and how much it
+    has spent. If the clock steps back, what was spent moves to the window it stepped to.
+    Cheap and coarse: see the module's header for what it admits at a boundary.
     """
 
     quota: int
@@ -225,15 +235,23 @@ class FixedWindow:
 
     def take(self, state: LimitState | None, now: int, cost: int) -> Outcome:
         quota, period = self.quota, self.period
-        left = period - now % period
-        spent = 0 if state is None else state if type(state) is int else _numbers(state)[0]
+        window, elapsed = divmod(now, period)
+        left = period - elapsed
+        seen, spent = window, 0
+        if state is not None:
+            seen, spent = state if type(state) is tuple else _numbers(state)
+            if seen < window:
+                spent = 0
         after = spent + cost
         if cost > 0 and after <= quota:
-            return _new(Decision, (True, quota, quota - after, 0, left)), after, now + left
+            decision = _new(Decision, (True, quota, quota - after, 0, left))
+            return decision, (window, after), now + left
         _check_cost(cost)
         wait = NEVER if cost > quota else left if after > quota and cost else 0
-        reset = left if spent else 0
-        return _decide(wait == 0, quota, max(0, quota - spent), wait, reset), None, 0
+        refusal = _decide(wait == 0, quota, max(0, quota - spent), wait, left if spent else 0)
+        if cost and seen > window:
+            return refusal, (window, spent), now + left
+        return refusal, None, 0
 
     def next_after(self, decision: Decision) -> int:
         return 0 if decision.remaining >= self.quota else decision.reset_after
@@ -246,7 +264,8 @@ class SlidingWindow:
     The state is ``(window, previous, current)``: the number of the current window since
     1970 and what the two windows have spent. The estimate weighs the previous count by
     the part of its window that is still in view. It is never rounded: both sides of the
-    comparison are multiplied by the period.
+    comparison are multiplied by the period. If the clock steps back, both counts move to
+    the window it stepped to.
     """
 
     quota: int
@@ -263,10 +282,10 @@ class SlidingWindow:
         quota, period = self.quota, self.period
         window, elapsed = divmod(now, period)
         in_view = period - elapsed
-        previous, current = 0, 0
+        seen, previous, current = window, 0, 0
         if state is not None:
             seen, previous, current = state if type(state) is tuple else _numbers(state)
-            if seen < window:  # if it is in the future, the clock stepped back: nothing slid
+            if seen < window:
                 previous, current = (current if seen == window - 1 else 0), 0
         room = quota * period - previous * in_view - current * period
         left = max(0, room // period)
@@ -274,7 +293,10 @@ class SlidingWindow:
             _check_cost(cost)
             reset = self._reset_after(previous, current, in_view)
             wait = self._retry_after(previous, current, in_view, cost) if cost else 0
-            return _decide(wait == 0, quota, left, wait, reset), None, 0
+            refusal = _decide(wait == 0, quota, left, wait, reset)
+            if cost and seen > window:
+                return refusal, (window, previous, current), now + in_view + period
+            return refusal, None, 0
         in_view += period
         decision = _new(Decision, (True, quota, left - cost, 0, in_view))
         return decision, (window, previous, current + cost), now + in_view

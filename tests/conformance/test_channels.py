@@ -1,0 +1,133 @@
+"""Channels: order, history, recovery and presence, on every backend."""
+
+from __future__ import annotations
+
+import pytest
+
+from realtime.backends.base import Backend, ClientInfo, Position, Publication, recover
+
+from .conftest import Store
+
+SECOND = 1_000_000
+CHANNEL = b"news"
+
+
+async def publish(backend: Backend, number: int, *, size: int = 10, ttl: int = 60 * SECOND) -> None:
+    for n in range(1, number + 1):
+        await backend.channels.publish(CHANNEL, b"%d" % n, size=size, ttl=ttl)
+
+
+async def test_publications_are_delivered_in_order_before_publish_returns(backend: Backend) -> None:
+    heard: list[tuple[bytes, Publication, str]] = []
+    end = backend.channels.listen(lambda *publication: heard.append(publication))
+    await backend.channels.subscribe(CHANNEL)
+    first = await backend.channels.publish(CHANNEL, b"1", size=5, ttl=SECOND)
+    second = await backend.channels.publish(CHANNEL, b"2", info=b"{}", size=5, ttl=SECOND)
+    assert heard == [
+        (CHANNEL, (1, b"1", None), first.epoch),
+        (CHANNEL, (2, b"2", b"{}"), second.epoch),
+    ]
+    assert first.epoch == second.epoch != ""
+    end()
+    await backend.channels.publish(CHANNEL, b"3", size=5, ttl=SECOND)
+    assert len(heard) == 2
+
+
+async def test_a_channel_without_history_has_no_positions(backend: Backend) -> None:
+    assert await backend.channels.publish(CHANNEL, b"1") == Position(0, "")
+    assert (await backend.channels.history(CHANNEL, limit=-1)).publications == []
+
+
+async def test_history_is_bounded_and_exclusive_both_ways(backend: Backend) -> None:
+    await publish(backend, 12)
+    history = backend.channels.history
+
+    async def offsets(since: int | None, limit: int, *, reverse: bool = False) -> list[int]:
+        at = None if since is None else Position(since, "")
+        found = await history(CHANNEL, since=at, limit=limit, reverse=reverse)
+        assert found.position.offset == 12
+        return [publication.offset for publication in found.publications]
+
+    assert await offsets(None, -1) == list(range(3, 13))
+    assert await offsets(None, 0) == []
+    assert await offsets(9, -1) == [10, 11, 12]
+    assert await offsets(5, 2) == [6, 7]
+    assert await offsets(None, 2, reverse=True) == [12, 11]
+    assert await offsets(5, 9, reverse=True) == [4, 3]
+    assert await offsets(99, -1) == []
+
+
+async def test_the_position_outlives_the_publications(store: Store) -> None:
+    channels = store.backend.channels
+    await publish(store.backend, 3, ttl=SECOND)
+    before = (await channels.history(CHANNEL)).position
+    await store.advance(2 * SECOND)
+    assert await channels.history(CHANNEL, limit=-1) == (before, [])
+    await publish(store.backend, 1)
+    assert (await channels.history(CHANNEL)).position == Position(4, before.epoch)
+    await channels.remove_history(CHANNEL)
+    assert (await channels.history(CHANNEL, limit=-1)) == (Position(4, before.epoch), [])
+
+
+async def test_a_lost_position_is_a_new_epoch(store: Store) -> None:
+    await publish(store.backend, 3, ttl=100 * 86_400 * SECOND)
+    before = (await store.backend.channels.history(CHANNEL)).position
+    await store.advance(40 * 86_400 * SECOND)
+    after = await store.backend.channels.history(CHANNEL, limit=-1)
+    assert after.position.offset == 0
+    assert after.position.epoch != before.epoch
+    assert after.publications == []
+
+
+async def test_a_channel_read_before_its_first_publication_keeps_its_epoch(
+    backend: Backend,
+) -> None:
+    before = (await backend.channels.history(CHANNEL)).position
+    assert before.offset == 0 and before.epoch
+    await publish(backend, 1)
+    assert (await backend.channels.history(CHANNEL)).position == Position(1, before.epoch)
+
+
+# size, ttl (s), published, sleep (s), limit, since -> recovered, publications
+VECTORS = [
+    (10, 60, 0, 0, 300, 0, True, 0),
+    (10, 60, 10, 0, 300, 8, True, 2),
+    (10, 60, 10, 0, 2, 5, False, 0),
+    (10, 60, 20, 0, 300, 8, False, 0),
+    (10, 60, 20, 0, 300, 108, False, 0),
+    (10, 60, 7, 0, 300, 7, True, 0),
+    (10, 60, 4, 0, 300, 0, True, 4),
+    (10, 1, 10, 3, 300, 8, False, 0),
+    (10, 1, 1, 3, 300, 1, True, 0),
+]
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=str)
+async def test_recovery_is_complete_or_refused(
+    store: Store, vector: tuple[int, int, int, int, int, int, bool, int]
+) -> None:
+    size, ttl, published, sleep, limit, since, recovered, count = vector
+    await publish(store.backend, published, size=size, ttl=ttl * SECOND)
+    await store.advance(sleep * SECOND)
+    channels = store.backend.channels
+    epoch = (await channels.history(CHANNEL)).position.epoch
+    at = Position(since, epoch)
+    found = await channels.history(CHANNEL, since=at, limit=limit + 1)
+    answer = recover(at, found, limit)
+    assert (answer.recovered, len(answer.publications)) == (recovered, count)
+    foreign = recover(Position(since, "other"), found, limit)
+    assert foreign == (False, [])
+
+
+async def test_presence_is_who_joined_and_has_not_left(backend: Backend) -> None:
+    ada, bob = ClientInfo("c1", "ada", b"{}"), ClientInfo("c2", "bob")
+    await backend.presence.add(CHANNEL, ada)
+    await backend.presence.add(CHANNEL, bob)
+    await backend.presence.add(CHANNEL, bob)
+    assert sorted(await backend.presence.members(CHANNEL)) == [ada, bob]
+    assert await backend.presence.channels() == {CHANNEL: 2}
+    await backend.presence.remove(CHANNEL, "c1")
+    await backend.presence.remove(CHANNEL, "c1")
+    await backend.presence.remove(CHANNEL, "c2")
+    assert await backend.presence.members(CHANNEL) == []
+    assert await backend.presence.channels() == {}

@@ -1,0 +1,121 @@
+"""Sessions, on every backend."""
+
+from __future__ import annotations
+
+import pytest
+
+from realtime.backends.base import Backend, OutOfBounds, Session, SessionKeys
+from realtime.backends.keys import session_key, user_key
+
+from .conftest import Store
+
+MINUTE = 60_000_000
+
+
+async def create(backend: Backend, name: bytes, *, user: bytes | None = b"ada") -> Session:
+    keys = SessionKeys(session_key(name), None if user is None else user_key(user))
+    session = await backend.sessions.create(
+        keys, {b"cart": b"[]"}, user=user, idle_timeout=30 * MINUTE, absolute_timeout=480 * MINUTE
+    )
+    assert session is not None
+    return session
+
+
+async def test_a_session_is_what_was_stored(backend: Backend) -> None:
+    created = await create(backend, b"s")
+    assert (created.fields, created.user, created.version) == ({b"cart": b"[]"}, b"ada", 1)
+    assert created.expires_at - created.created_at == 30 * MINUTE
+    assert await backend.sessions.read(session_key(b"s"), touch=False) == created
+
+
+async def test_an_id_is_given_once(backend: Backend) -> None:
+    await create(backend, b"s")
+    again = await backend.sessions.create(
+        SessionKeys(session_key(b"s"), None), {}, user=None, idle_timeout=1, absolute_timeout=1
+    )
+    assert again is None
+
+
+async def test_touching_moves_the_idle_deadline_only(store: Store) -> None:
+    await create(store.backend, b"s")
+    record = session_key(b"s")
+    for _ in range(16):
+        await store.advance(29 * MINUTE)
+        assert await store.backend.sessions.read(record, touch=True) is not None
+    session = await store.backend.sessions.read(record, touch=True)
+    assert session is not None
+    assert session.expires_at == session.absolute_deadline
+    await store.advance(16 * MINUTE)
+    assert await store.backend.sessions.read(record, touch=True) is None
+
+
+async def test_looking_does_not_touch(store: Store) -> None:
+    await create(store.backend, b"s")
+    await store.advance(20 * MINUTE)
+    assert await store.backend.sessions.read(session_key(b"s"), touch=False) is not None
+    await store.advance(10 * MINUTE)
+    assert await store.backend.sessions.read(session_key(b"s"), touch=False) is None
+
+
+async def test_a_patch_sets_and_removes_in_one_step(backend: Backend) -> None:
+    await create(backend, b"s")
+    patched = await backend.sessions.patch(session_key(b"s"), {b"theme": b'"dark"'}, [b"cart"])
+    assert patched is not None and patched.applied
+    assert patched.session.fields == {b"theme": b'"dark"'}
+    assert patched.session.version == 2
+
+
+async def test_a_patch_on_another_version_changes_nothing(backend: Backend) -> None:
+    await create(backend, b"s")
+    record = session_key(b"s")
+    await backend.sessions.patch(record, {b"a": b"1"}, [])
+    for expected in (1, 3):
+        lost = await backend.sessions.patch(record, {b"a": b"9"}, [], expected_version=expected)
+        assert lost is not None
+        assert (lost.applied, lost.session.version, lost.session.fields[b"a"]) == (False, 2, b"1")
+    won = await backend.sessions.patch(record, {b"a": b"2"}, [], expected_version=2)
+    assert won is not None and won.applied
+
+
+async def test_a_session_does_not_outgrow_its_bound(backend: Backend) -> None:
+    await create(backend, b"s")
+    with pytest.raises(OutOfBounds):
+        await backend.sessions.patch(session_key(b"s"), {b"a": b"x" * 100}, [], max_size=100)
+    session = await backend.sessions.read(session_key(b"s"), touch=False)
+    assert session is not None and session.version == 1
+
+
+async def test_what_was_never_created_cannot_be_patched_into_being(backend: Backend) -> None:
+    assert await backend.sessions.patch(session_key(b"no"), {b"a": b"1"}, []) is None
+    assert await backend.sessions.read(session_key(b"no"), touch=True) is None
+
+
+async def test_the_index_lists_live_sessions_and_ends_them_all(store: Store) -> None:
+    for name in (b"1", b"2", b"3"):
+        await create(store.backend, name)
+        await store.advance(MINUTE)
+    await create(store.backend, b"other", user=b"bob")
+    assert await store.backend.sessions.delete(session_key(b"2"))
+    found = await store.backend.sessions.of_user(user_key(b"ada"))
+    assert [record for record, _ in found] == [session_key(b"1"), session_key(b"3")]
+    assert await store.backend.sessions.end_all(user_key(b"ada")) == 2
+    assert await store.backend.sessions.of_user(user_key(b"ada")) == []
+    assert await store.backend.sessions.read(session_key(b"1"), touch=True) is None
+    assert len(await store.backend.sessions.of_user(user_key(b"bob"))) == 1
+
+
+async def test_the_index_does_not_leak(store: Store) -> None:
+    for name in (b"1", b"2"):
+        await create(store.backend, name)
+    await store.advance(31 * MINUTE)
+    assert await store.backend.sessions.of_user(user_key(b"ada")) == []
+    assert await store.backend.values.delete(user_key(b"ada")) == 0
+    await create(store.backend, b"3")
+    await store.advance(480 * MINUTE)
+    assert await store.backend.values.delete(user_key(b"ada")) == 0
+
+
+async def test_a_session_may_have_no_user(backend: Backend) -> None:
+    assert (await create(backend, b"s", user=None)).user is None
+    assert await backend.sessions.delete(session_key(b"s"))
+    assert not await backend.sessions.delete(session_key(b"s"))

@@ -1,0 +1,122 @@
+"""Keys, deadlines and the sweep."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.clock import SECOND, ManualClock
+from engine.engine import Engine
+from engine.errors import WrongType
+from engine.keyspace import Keyspace, Value, text, type_name
+from engine.sortedset import SortedSet
+from engine.stream import Stream
+
+
+def test_a_key_is_absent_from_its_deadline_on() -> None:
+    keys = Keyspace()
+    keys.put(b"k", b"v", 10)
+    assert keys.get(b"k", 9) == b"v"
+    assert keys.get(b"k", 10) is None
+    assert len(keys) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 20), st.integers(0, 4)), max_size=80))
+def test_the_sweep_gives_back_all_that_expired_and_nothing_else(
+    steps: list[tuple[int, int, int]],
+) -> None:
+    """Deadlines move both ways, keys are deleted and come back; the model is a plain dict."""
+    expired: list[bytes] = []
+    keys = Keyspace(expired.append)
+    model: dict[bytes, int | None] = {}
+    now = 0
+    for number, offset, action in steps:
+        key = b"%d" % number
+        deadline = now + 1 + offset * SECOND
+        if action == 0:
+            keys.put(key, b"v")
+            model[key] = None
+        elif action == 1:
+            keys.delete(key)
+            model.pop(key, None)
+        elif action == 2:
+            now += offset * SECOND
+            keys.sweep(now, 1000)
+            model = {k: d for k, d in model.items() if d is None or d > now}
+        else:
+            keys.put(key, b"v", deadline)
+            model[key] = deadline
+        keys._check()
+        assert {key for key, _, _ in keys.items(now)} == {
+            key for key, deadline in model.items() if deadline is None or deadline > now
+        }
+    now += 60 * SECOND
+    while keys.sweep(now, 3) == 3:
+        pass
+    assert len(keys) == sum(deadline is None for deadline in model.values())
+
+
+def test_the_sweep_stops_at_its_limit_and_goes_on_later() -> None:
+    keys = Keyspace()
+    for n in range(100):
+        keys.put(b"%d" % n, b"v", SECOND)
+    assert keys.sweep(10 * SECOND, 30) == 30
+    assert len(keys) == 70
+    assert keys.sweep(10 * SECOND, 1000) == 70
+    assert keys.sweep(10 * SECOND, 1000) == 0
+
+
+def test_an_engine_sweeps_within_its_budget() -> None:
+    ticks = iter(range(10**9, 10**12, 100))
+    engine = Engine(lambda: next(ticks))
+    for n in range(2000):
+        engine.keyspace.put(b"%d" % n, b"v", 1)
+    looked = engine.sweep(250)
+    assert 0 < looked < 2000
+    while engine.sweep(250):
+        pass
+    assert len(engine.keyspace) == 0
+
+
+def test_expiry_is_announced() -> None:
+    clock = ManualClock()
+    engine = Engine(clock)
+    heard: list[tuple[bytes, ...]] = []
+    engine.effects.listen(heard.append)
+    engine.strings.set(b"k", b"v", ttl=SECOND)
+    clock.advance(SECOND)
+    assert engine.strings.get(b"k") is None
+    assert heard == [(b"SET", b"k", b"v", b"PXAT", b"1700000001000"), (b"DEL", b"k")]
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [(b"v", "string"), (1, "string"), ((1, 2), "string"), ({b"f": b"v"}, "hash"),
+     (SortedSet(), "zset"), (Stream(), "stream")],
+)  # fmt: skip
+def test_a_type_is_named_and_guarded(value: Value, name: str) -> None:
+    keys = Keyspace()
+    keys.put(b"k", value)
+    assert type_name(value) == name
+    if name == "string":
+        assert keys.string(b"k", 0) == value
+    else:
+        with pytest.raises(WrongType, match=f"holds a {name}"):
+            keys.string(b"k", 0)
+    with pytest.raises(WrongType) if name != "stream" else pytest.raises(ZeroDivisionError):
+        keys.typed(b"k", 0, Stream, "stream")
+        raise ZeroDivisionError  # a stream is what was asked for
+
+
+def test_a_string_reads_as_text_however_it_is_held() -> None:
+    assert [text(value) for value in (b"x", -5, (1, 2, 3))] == [b"x", b"-5", b"1 2 3"]
+
+
+def test_clear_forgets_everything() -> None:
+    keys = Keyspace()
+    keys.put(b"k", b"v", 5)
+    keys.clear()
+    keys._check()
+    assert len(keys) == 0
+    assert keys.sweep(10 * SECOND, 10) == 0

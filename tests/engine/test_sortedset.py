@@ -1,0 +1,109 @@
+"""Sorted sets against the naive model: a dict that is sorted at every question."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from engine import sortedset
+from engine.sortedset import SortedSet
+
+SCORES = st.one_of(
+    st.floats(allow_nan=False),
+    st.integers(-3, 3).map(float),
+    st.sampled_from([0.0, -0.0, 5e-324, -5e-324, math.inf, -math.inf, 2.0**53, 0.1]),
+)
+MEMBERS = st.binary(max_size=3)
+
+
+class AgainstModel(RuleBasedStateMachine):
+    """Random verbs on a set and on its model; every question must have one answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set = SortedSet()
+        self.model: dict[bytes, float] = {}
+
+    def rows(self) -> list[tuple[bytes, float]]:
+        return sorted(self.model.items(), key=lambda row: (row[1], row[0]))
+
+    @rule(member=MEMBERS, score=SCORES)
+    def add(self, member: bytes, score: float) -> None:
+        changed = self.model.get(member) != score
+        assert self.set.add(member, score) == changed
+        self.model[member] = score + 0.0
+
+    @rule(member=MEMBERS)
+    def remove(self, member: bytes) -> None:
+        assert self.set.remove(member) == (self.model.pop(member, None) is not None)
+
+    @rule(member=MEMBERS, reverse=st.booleans())
+    def look(self, member: bytes, reverse: bool) -> None:
+        order = [name for name, _ in self.rows()]
+        if reverse:
+            order.reverse()
+        expected = order.index(member) if member in order else None
+        assert self.set.index(member, reverse=reverse) == expected
+        assert self.set.score(member) == self.model.get(member)
+        assert (member in self.set) == (member in self.model)
+
+    @rule(start=st.integers(-2, 20), stop=st.integers(-2, 20), reverse=st.booleans())
+    def slice(self, start: int, stop: int, reverse: bool) -> None:
+        rows = self.rows()
+        if reverse:
+            rows.reverse()
+        assert self.set.slice(start, stop, reverse=reverse) == rows[max(0, start) : max(0, stop)]
+
+    @rule(low=SCORES, high=SCORES)
+    def within(self, low: float, high: float) -> None:
+        inside = [row for row in self.rows() if low <= row[1] <= high]
+        assert self.set.count(low, high) == len(inside)
+        assert self.set.slice(*self.set.by_score(low, high)) == inside
+
+    @invariant()
+    def holds(self) -> None:
+        self.set._check()
+        assert list(self.set) == self.rows()
+        assert len(self.set) == len(self.model)
+
+
+class LargeAgainstModel(AgainstModel):
+    """The same, with every set past the size where it turns into a SortedList."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = {b"%d" % n: float(n % 7) for n in range(sortedset.PLAIN_LIMIT + 5)}
+        self.set = SortedSet(self.model.items())
+
+
+TestSmall = AgainstModel.TestCase
+TestLarge = LargeAgainstModel.TestCase
+TestLarge.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+
+
+@given(SCORES, SCORES)
+def test_the_prefix_orders_as_the_score_does(left: float, right: float) -> None:
+    a, b = sortedset._prefix(left), sortedset._prefix(right)
+    assert (a < b, a == b) == (left < right, left == right)
+    assert sortedset._score(a) == left
+    assert math.copysign(1, sortedset._score(sortedset._prefix(-0.0))) == 1
+
+
+def test_a_set_grows_one_by_one_past_the_plain_list() -> None:
+    grown = SortedSet()
+    for n in range(sortedset.PLAIN_LIMIT * 3):
+        grown.add(b"%d" % (n * 7919 % 10_007), n % 100)
+    grown._check()
+    for n in range(sortedset.PLAIN_LIMIT * 3):
+        assert grown.remove(b"%d" % (n * 7919 % 10_007))
+    grown._check()
+    assert not grown
+
+
+def test_nan_is_no_score() -> None:
+    with pytest.raises(ValueError, match="number"):
+        SortedSet().add(b"m", math.nan)
