@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any
 
-from engine.core import Core
+from engine.core import Core, milliseconds
 from engine.errors import WrongType
-from engine.keyspace import type_name
+from engine.keyspace import text, type_name
 from engine.limits import Decision, LimitRule, LimitState
 
 __all__ = ["Buckets", "Wanted"]
@@ -25,30 +25,33 @@ class Buckets:
         self._core = core
         self._clock = core.clock
         self._effects = core.effects
-        self._values = core.keyspace.values
+        self._values: dict[bytes, Any] = core.keyspace.values  # checked by the rule itself
         self._deadlines = core.keyspace.deadlines
 
     def take(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision:
         """Spend ``cost`` if the rule allows it; a cost of 0 only looks. O(1). Raises WrongType.
 
         The hottest verb: for a caller who is known, look-up and storing are written out
-        here, as `Keyspace.string` and `Core.put_string` would do them.
+        here. Whether the state has expired need not be asked, since from its deadline on
+        it means the same as none.
         """
         now = self._clock()
-        deadlines = self._deadlines
         state = self._values.get(key)
-        if state is None or deadlines.get(key, 0) <= now:
-            return self._take_slowly(key, rule, cost, now)
+        if state is None:
+            return self._take_first(key, rule, cost, now)
         try:
-            decision, after, deadline = rule.take(cast(LimitState, state), now, cost)
+            decision, after, deadline = rule.take(state, now, cost)
         except TypeError:
             raise WrongType(key, type_name(state), "string") from None
         if after is not None:
+            if key not in self._deadlines:
+                return self._take_first(key, rule, cost, now)
             self._values[key] = after
-            deadlines[key] = deadline
-            self._effects.changes += 1
-            if self._effects.listeners:
-                self._core.put_string(key, after, deadline)
+            self._deadlines[key] = deadline
+            effects = self._effects
+            effects.changes += 1
+            if effects.listeners:
+                effects.emit(b"SET", key, text(after), b"PXAT", milliseconds(deadline))
         return decision
 
     def take_all(self, wanted: Sequence[Wanted]) -> list[Decision]:
@@ -71,7 +74,7 @@ class Buckets:
                 core.put_string(key, after, deadline)
         return decisions
 
-    def _take_slowly(self, key: bytes, rule: LimitRule, cost: int, now: int) -> Decision:
+    def _take_first(self, key: bytes, rule: LimitRule, cost: int, now: int) -> Decision:
         core = self._core
         decision, state, deadline = rule.take(core.keyspace.string(key, now), now, cost)
         if state is not None:
