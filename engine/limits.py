@@ -210,8 +210,10 @@ class TokenBucket:
     def _ticks(self, state: LimitState) -> int:
         """``full_at`` in this rule's ticks, rounded up: a change of rule gives nothing away."""
         numbers = _numbers(state)
+        if len(numbers) == 2:
+            return 0  # another algorithm's: it cannot be converted
         whole, part, scale = numbers if len(numbers) == 3 else (numbers[0], 0, 1)
-        return whole * self.scale + -(-(part * self.scale) // scale)
+        return whole * self.scale + -(-(part * self.scale) // max(scale, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +241,10 @@ class FixedWindow:
         left = period - elapsed
         seen, spent = window, 0
         if state is not None:
-            seen, spent = state if type(state) is tuple else _numbers(state)
+            try:
+                seen, spent = state if type(state) is tuple else _numbers(state)
+            except ValueError:
+                seen, spent = window, 0  # another algorithm's: it cannot be converted
             if seen < window:
                 spent = 0
         after = spent + cost
@@ -284,7 +289,10 @@ class SlidingWindow:
         in_view = period - elapsed
         seen, previous, current = window, 0, 0
         if state is not None:
-            seen, previous, current = state if type(state) is tuple else _numbers(state)
+            try:
+                seen, previous, current = state if type(state) is tuple else _numbers(state)
+            except ValueError:
+                seen, previous, current = window, 0, 0  # another algorithm's
             if seen < window:
                 previous, current = (current if seen == window - 1 else 0), 0
         room = quota * period - previous * in_view - current * period

@@ -185,6 +185,20 @@ def test_p11_a_change_of_rule_gives_nothing_away(
     assert engine.buckets.take(KEY, new, 0).reset_after <= -(-new.capacity // new.scale)
 
 
+@given(rules, rules, st.integers(0, 60), st.integers(0, SECOND))
+def test_a_change_of_algorithm_is_harmless(
+    old: LimitRule, new: LimitRule, cost: int, pause: int
+) -> None:
+    clock = ManualClock()
+    engine = Engine(clock)
+    engine.buckets.take(KEY, old, min(cost, old.limit))
+    clock.advance(pause)
+    assert 0 <= engine.buckets.take(KEY, new, 0).remaining <= new.limit
+    wait = engine.buckets.take(KEY, new).retry_after
+    clock.advance(wait)
+    assert engine.buckets.take(KEY, new).allowed or wait == 0
+
+
 @given(fixed, traffic)
 def test_a_fixed_window_admits_its_quota_per_window(
     rule: FixedWindow, steps: list[tuple[int, int]]
