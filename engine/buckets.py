@@ -3,56 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from engine.core import Core, milliseconds
 from engine.errors import WrongType
 from engine.keyspace import text, type_name
 from engine.limits import Decision, LimitRule, LimitState
 
-__all__ = ["Buckets", "Wanted"]
+__all__ = ["Buckets", "Take", "Wanted"]
 
 Wanted = tuple[bytes, LimitRule, int]
 """(key, rule, cost)"""
 
 
+class Take(Protocol):
+    """Spend ``cost`` if the rule allows it; a cost of 0 only looks. O(1). Raises WrongType."""
+
+    def __call__(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision: ...
+
+
 class Buckets:
     """One caller's state per key. A caller who has spent nothing has none."""
 
-    __slots__ = ("_clock", "_core", "_deadlines", "_effects", "_values")
+    __slots__ = ("_core", "take")
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._clock = core.clock
-        self._effects = core.effects
-        self._values: dict[bytes, Any] = core.keyspace.values  # checked by the rule itself
-        self._deadlines = core.keyspace.deadlines
-
-    def take(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision:
-        """Spend ``cost`` if the rule allows it; a cost of 0 only looks. O(1). Raises WrongType.
-
-        The hottest verb: for a caller who is known, look-up and storing are written out
-        here. Whether the state has expired need not be asked, since from its deadline on
-        it means the same as none.
-        """
-        now = self._clock()
-        state = self._values.get(key)
-        if state is None:
-            return self._take_first(key, rule, cost, now)
-        try:
-            decision, after, deadline = rule.take(state, now, cost)
-        except TypeError:
-            raise WrongType(key, type_name(state), "string") from None
-        if after is not None:
-            if key not in self._deadlines:
-                return self._take_first(key, rule, cost, now)
-            self._values[key] = after
-            self._deadlines[key] = deadline
-            effects = self._effects
-            effects.changes += 1
-            if effects.listeners:
-                effects.emit(b"SET", key, text(after), b"PXAT", milliseconds(deadline))
-        return decision
+        self.take: Take = _bind_take(core)
 
     def take_all(self, wanted: Sequence[Wanted]) -> list[Decision]:
         """Spend all, or nothing if any is refused. O(wanted). Raises WrongType.
@@ -74,9 +51,39 @@ class Buckets:
                 core.put_string(key, after, deadline)
         return decisions
 
-    def _take_first(self, key: bytes, rule: LimitRule, cost: int, now: int) -> Decision:
-        core = self._core
+
+def _bind_take(core: Core) -> Take:
+    """The hottest verb, as a function over its few parts: a tenth faster than a method.
+
+    For a caller who is known, look-up and storing are written out here. Whether the state
+    has expired need not be asked, since from its deadline on it means the same as none.
+    """
+    clock, effects, deadlines = core.clock, core.effects, core.keyspace.deadlines
+    values: dict[bytes, Any] = core.keyspace.values  # a rule refuses what is no state
+
+    def take(key: bytes, rule: LimitRule, cost: int = 1) -> Decision:
+        now = clock()
+        state = values.get(key)
+        if state is None:
+            return take_first(key, rule, cost, now)
+        try:
+            decision, after, deadline = rule.take(state, now, cost)
+        except TypeError:
+            raise WrongType(key, type_name(state), "string") from None
+        if after is not None:
+            if key not in deadlines:
+                return take_first(key, rule, cost, now)
+            values[key] = after
+            deadlines[key] = deadline
+            effects.changes += 1
+            if effects.listeners:
+                effects.emit(b"SET", key, text(after), b"PXAT", milliseconds(deadline))
+        return decision
+
+    def take_first(key: bytes, rule: LimitRule, cost: int, now: int) -> Decision:
         decision, state, deadline = rule.take(core.keyspace.string(key, now), now, cost)
         if state is not None:
             core.put_string(key, state, deadline)
         return decision
+
+    return take

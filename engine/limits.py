@@ -113,6 +113,12 @@ def _numbers(state: LimitState) -> tuple[int, ...]:
     return tuple(int(part) for part in state.split())
 
 
+def _numbers_of(state: LimitState, count: int) -> tuple[int, ...] | None:
+    """The numbers of a state, or None if it is another algorithm's: that cannot be converted."""
+    numbers = _numbers(state)
+    return numbers if len(numbers) == count else None
+
+
 def _check_rule(limit: int, period: int) -> None:
     if not 1 <= limit <= MAX_LIMIT:
         raise ValueError(f"limit must be within 1..{MAX_LIMIT}, got {limit}")
@@ -161,27 +167,28 @@ class TokenBucket:
         return self.burst
 
     def take(self, state: LimitState | None, now: int, cost: int) -> Outcome:
-        scale, interval = self.scale, self.interval
-        ticks = now * scale
+        if self.scale == 1 and type(state) is int:  # the common case, without detours
+            interval = self.interval
+            after = (state if state > now else now) + cost * interval
+            left = now + self.capacity - after
+            if cost > 0 and left >= 0:
+                burst = self.burst
+                return _new(Decision, (True, burst, left // interval, 0, after - now)), after, after
+        return self._take(state, now, cost)
+
+    def _take(self, state: LimitState | None, now: int, cost: int) -> Outcome:
+        ticks = now * self.scale
         horizon = ticks + self.capacity  # an empty bucket is full by then
-        if state is None:
-            before = ticks  # an idle bucket is full, never fuller
-        else:
-            before = state if scale == 1 and type(state) is int else self._ticks(state)
-            if before < ticks:
-                before = ticks
-            elif before > horizon:
-                before = horizon
-        after = before + cost * interval
+        full_at = ticks if state is None else self._ticks(state)
+        before = min(max(full_at, ticks), horizon)  # an idle bucket is full, never fuller
+        after = before + cost * self.interval
         if cost <= 0 or after > horizon:
             refusal = self._refuse(before, ticks, cost)
-            if before == horizon and cost and state is not None:
+            if full_at > horizon and cost:
                 return refusal, *self._store(horizon)  # see "steps back" above
             return refusal, None, 0
-        left = (horizon - after) // interval
-        if scale == 1:
-            return _new(Decision, (True, self.burst, left, 0, after - now)), after, after
         stored, deadline = self._store(after)
+        left = (horizon - after) // self.interval
         return _decide(True, self.burst, left, 0, deadline - now), stored, deadline
 
     def _store(self, full_at: int) -> tuple[LimitState, int]:
@@ -242,9 +249,9 @@ class FixedWindow:
         seen, spent = window, 0
         if state is not None:
             try:
-                seen, spent = state if type(state) is tuple else _numbers(state)
-            except ValueError:
-                seen, spent = window, 0  # another algorithm's: it cannot be converted
+                seen, spent = state  # type: ignore[misc]  # a tuple, nearly always
+            except (TypeError, ValueError):
+                seen, spent = _numbers_of(state, 2) or (window, 0)
             if seen < window:
                 spent = 0
         after = spent + cost
@@ -290,9 +297,9 @@ class SlidingWindow:
         seen, previous, current = window, 0, 0
         if state is not None:
             try:
-                seen, previous, current = state if type(state) is tuple else _numbers(state)
-            except ValueError:
-                seen, previous, current = window, 0, 0  # another algorithm's
+                seen, previous, current = state  # type: ignore[misc]  # a tuple, nearly always
+            except (TypeError, ValueError):
+                seen, previous, current = _numbers_of(state, 3) or (window, 0, 0)
             if seen < window:
                 previous, current = (current if seen == window - 1 else 0), 0
         room = quota * period - previous * in_view - current * period
