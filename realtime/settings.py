@@ -1,0 +1,201 @@
+"""Every setting of the service, declared once; see `realtime.options` for what follows from that.
+
+Times are seconds, sizes are bytes. The defaults suit a developer's machine: loopback only,
+and data in a folder beside the program.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from realtime.options import (
+    NAMES,
+    Option,
+    SettingsError,
+    number,
+    one_of,
+    option,
+    options_of,
+    path,
+    read_file,
+    resolve,
+    text,
+    variable,
+    whole,
+)
+
+__all__ = ["CONFIG", "OPTIONS", "Settings", "SettingsError", "load"]
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+DAY: Final = 86_400.0
+YEARS: Final = 10 * 366 * DAY
+"""What counts as for ever: longer is a slip of the pen."""
+
+WHERE = "Where it listens"
+DATA = "What it keeps"
+ACCESS = "Who may come in"
+BOUNDS = "Bounds"
+FEATURES = "Features"
+RUNNING = "Running"
+
+CONFIG = "config"
+"""Not a setting but the way to some: `--config PATH` or REALTIME_CONFIG."""
+CONFIG_FILE = "realtime.toml"
+
+
+def _check_store(store: str) -> None:
+    if store != "memory://":
+        raise SettingsError(f"this version keeps everything in memory (memory://), not in {store}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the service was told. Built by `load`; a test may name only what it cares about."""
+
+    host: str = option(
+        "127.0.0.1",
+        text("ADDRESS"),
+        WHERE,
+        "The address. Any but loopback needs an API key first: `realtime keys create`.",
+    )
+    port: int = option(8080, whole(0, 65_535), WHERE, "The TCP port; 0 takes a free one.")
+
+    data: Path | None = option(
+        Path("realtime-data"),
+        path("DIR"),
+        DATA,
+        "Where snapshots and API keys are kept; an empty text keeps everything in memory only.",
+    )
+    store: str = option("memory://", text("URL", _check_store), DATA, "What holds the data.")
+    snapshot_interval: float = option(
+        60.0,
+        number(0, DAY),
+        DATA,
+        "Time between two snapshots, if anything changed; 0: only at exit.",
+    )
+
+    keys_file: Path | None = option(
+        None, path(), ACCESS, "Where the API keys are; by default keys.json in the data directory."
+    )
+    allowed_origins: tuple[str, ...] = option(
+        (),
+        NAMES,
+        ACCESS,
+        "Web origins that may open a WebSocket, like https://example.com; * allows all. "
+        "Programs that send no Origin always may.",
+    )
+
+    max_body: int = option(
+        MIB, whole(1, 1024 * MIB, "BYTES"), BOUNDS, "The largest body of a request."
+    )
+    max_header_bytes: int = option(
+        32 * KIB, whole(KIB, MIB, "BYTES"), BOUNDS, "The largest head of a request."
+    )
+    header_timeout: float = option(
+        10.0, number(0.1, 3600), BOUNDS, "How long the head of a request may take to arrive."
+    )
+    request_timeout: float = option(
+        30.0, number(0.1, 3600), BOUNDS, "How long a whole request may take to arrive."
+    )
+    max_connections: int = option(
+        50_000, whole(1, 10_000_000), BOUNDS, "Connections at once; one more is turned away."
+    )
+    ws_message_bytes: int = option(
+        64 * KIB,
+        whole(KIB, 64 * MIB, "BYTES"),
+        BOUNDS,
+        "The largest WebSocket message of a client.",
+    )
+    ws_queue_bytes: int = option(
+        MIB,
+        whole(16 * KIB, 1024 * MIB, "BYTES"),
+        BOUNDS,
+        "What may wait for a slow WebSocket client before it is disconnected.",
+    )
+
+    channel_history_size: int = option(
+        100, whole(0, 1_000_000), FEATURES, "Messages a channel keeps; 0 keeps none."
+    )
+    channel_history_ttl: float = option(
+        300.0, number(0, YEARS), FEATURES, "How long a channel keeps a message; 0 keeps none."
+    )
+    leaderboard_live_interval: float = option(
+        0.1, number(0.01, 60), FEATURES, "The least time between two updates of a live leaderboard."
+    )
+    session_idle_timeout: float = option(
+        1800.0,
+        number(1, YEARS),
+        FEATURES,
+        "How long a session lives unused, if not said otherwise.",
+    )
+    session_absolute_timeout: float = option(
+        28_800.0, number(1, YEARS), FEATURES, "How long a session lives at most, likewise."
+    )
+    idempotency_ttl: float = option(
+        DAY, number(1, YEARS), FEATURES, "How long the answer under an Idempotency-Key is kept."
+    )
+
+    log_level: str = option(
+        "info", one_of("debug", "info", "warning", "error"), RUNNING, "What is worth a line."
+    )
+    log_format: str = option(
+        "text", one_of("text", "json"), RUNNING, "Lines for people, or JSON for machines."
+    )
+    shutdown_timeout: int = option(
+        30, whole(0, 3600, "SECONDS"), RUNNING, "How long SIGTERM lets open requests finish."
+    )
+
+    @property
+    def keys_path(self) -> Path | None:
+        """The file of API keys; None if there can be none."""
+        if self.keys_file is not None or self.data is None:
+            return self.keys_file
+        return self.data / "keys.json"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the service. A name we do not know may be public."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+OPTIONS: Final[Mapping[str, Option]] = options_of(Settings)
+
+
+def load(
+    flags: Mapping[str, object], environ: Mapping[str, str], folder: Path = Path()
+) -> Settings:
+    """The settings, from flags, variables and a file. Raises SettingsError.
+
+    ``flags`` and ``environ`` may hold ``config``; without it, the file is realtime.toml in
+    ``folder``, if that exists.
+    """
+    flags, environ = dict(flags), dict(environ)
+    from_environ = environ.pop(variable(CONFIG), None)
+    file = flags.pop(CONFIG, None) or from_environ
+    in_folder = folder / CONFIG_FILE
+    if file is None and in_folder.exists():
+        file = in_folder
+    keys = {} if file is None else read_file(Path(str(file)))
+    settings = Settings(**resolve(OPTIONS, flags, environ, keys, str(file)))  # type: ignore[arg-type]
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    """Refuse settings that contradict each other."""
+    for shorter, longer in (
+        ("header_timeout", "request_timeout"),
+        ("session_idle_timeout", "session_absolute_timeout"),
+    ):
+        if getattr(settings, shorter) > getattr(settings, longer):
+            raise SettingsError(f"{shorter} must not be longer than {longer}")
