@@ -11,7 +11,7 @@ One task serves all boards; it sleeps while nothing that anybody watches changes
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import msgspec
@@ -36,14 +36,22 @@ class _Shown(NamedTuple):
 
 
 class LiveBoards:
-    """Publishes the boards that somebody watches; ``watched`` says it of a channel."""
+    """Publishes the boards that somebody watches; ``watched`` says it of a channel.
+
+    ``interval`` is in seconds, and ``sleep`` is how it passes; tests let it pass at once.
+    """
 
     def __init__(
-        self, services: Services, watched: Callable[[str], bool], interval: float = 0.1
+        self,
+        services: Services,
+        watched: Callable[[str], bool],
+        interval: float = 0.1,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._services = services
         self._watched = watched
         self._interval = interval
+        self._sleep = sleep
         self._shown: dict[str, _Shown] = {}
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
@@ -73,7 +81,7 @@ class LiveBoards:
                     await self._publish(board)
                 except BackendUnavailable:
                     self._note(board)  # the top is complete each time: a later one replaces it
-            await asyncio.sleep(self._interval)
+            await self._sleep(self._interval)
 
     def _note(self, board: str) -> None:
         if self._watched(LIVE_PREFIX + board):

@@ -1,0 +1,211 @@
+"""What the services add to a store: policy, validation, and rules that are kept by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.clock import ManualClock
+from realtime.backends.base import Ranking, Submit
+from realtime.embedded import Embedded
+from realtime.errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    RealtimeError,
+    TooLarge,
+    VersionConflict,
+)
+from realtime.services.cached import CAPACITY, Cached
+from realtime.services.limits import Algorithm, RuleSpec, Wish
+
+DAY = 86_400_000_000
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def features(clock: ManualClock) -> Embedded:
+    return Embedded(clock)
+
+
+async def test_the_rules_of_a_board_outlive_the_process_that_set_them(features: Embedded) -> None:
+    ranking = Ranking(False, "sum", True, 10, -1.5, 1e9)
+    await features.leaderboards.configure("b", ranking)
+    reborn = type(features.services).on(features.services.backend)
+    assert await reborn.leaderboards.rules("b") == ranking
+    assert await reborn.leaderboards.rules("other") == Ranking()
+
+
+async def test_a_dropped_board_leaves_nothing(features: Embedded) -> None:
+    await features.leaderboards.configure("b", Ranking(max_entries=5))
+    await features.leaderboards.submit("b", [Submit(b"ada", 1, b"{}")])
+    assert await features.leaderboards.drop("b")
+    assert not await features.leaderboards.drop("b")
+    assert await features.leaderboards.rules("b") == Ranking()
+    assert len(features.engine.keyspace) == 0
+
+
+async def test_a_score_out_of_bounds_is_the_callers_mistake(features: Embedded) -> None:
+    await features.leaderboards.configure("b", Ranking(max_score=5))
+    with pytest.raises(InvalidInput, match="outside"):
+        await features.leaderboards.submit("b", [Submit(b"ada", 6)])
+    with pytest.raises(InvalidInput, match="outside"):
+        await features.leaderboards.submit_to(["a", "b"], Submit(b"ada", 6))
+    assert await features.leaderboards.size("a") == 0
+    with pytest.raises(InvalidInput, match="twice"):
+        await features.leaderboards.submit_to(["a", "a"], Submit(b"ada", 1))
+    with pytest.raises(InvalidInput, match="min_score"):
+        await features.leaderboards.configure("b", Ranking(min_score=2, max_score=1))
+
+
+async def test_a_counter_stops_at_its_bounds(features: Embedded) -> None:
+    assert await features.counters.add("stock", 5) == 5
+    with pytest.raises(Conflict, match="outside"):
+        await features.counters.add("stock", -6, minimum=0)
+    with pytest.raises(InvalidInput, match="min"):
+        await features.counters.add("stock", 1, minimum=2, maximum=1)
+    with pytest.raises(InvalidInput, match="ttl"):
+        await features.counters.add("stock", 1, ttl=0)
+    assert await features.counters.get_many(["stock", "none"]) == [5, None]
+    assert await features.counters.set("stock", 2) == 2
+    assert await features.counters.delete("stock")
+
+
+async def test_a_session_id_is_never_stored(features: Embedded) -> None:
+    session_id, _ = await features.sessions.create(
+        "ada", {"cart": b"[]"}, idle_timeout=60, absolute_timeout=600
+    )
+    assert len(session_id) == 43
+    held = repr(list(features.engine.keyspace.items(0)))
+    assert session_id not in held
+    assert await features.sessions.read(session_id) is not None
+    assert await features.sessions.read(session_id + "x") is None
+    assert await features.sessions.read("\ud800") is None
+
+
+async def test_a_session_has_bounds_and_versions(features: Embedded) -> None:
+    create = features.sessions.create
+    with pytest.raises(TooLarge):
+        await create(None, {"a": b"x" * 65536}, idle_timeout=1, absolute_timeout=1)
+    with pytest.raises(InvalidInput, match="start with _"):
+        await create(None, {"_user": b'"root"'}, idle_timeout=1, absolute_timeout=1)
+    with pytest.raises(InvalidInput, match="idle_timeout"):
+        await create(None, {}, idle_timeout=-1, absolute_timeout=1)
+    session_id, session = await create(None, {}, idle_timeout=1, absolute_timeout=1)
+    with pytest.raises(TooLarge):
+        await features.sessions.patch(session_id, {"a": b"x" * 65536}, [])
+    with pytest.raises(VersionConflict, match="version 1, not 2"):
+        await features.sessions.patch(session_id, {"a": b"1"}, [], expected_version=2)
+    patched = await features.sessions.patch(session_id, {"a": b"1"}, [], expected_version=1)
+    assert patched is not None and patched.version == session.version + 1
+    assert await features.sessions.patch("unknown", {}, []) is None
+    assert await features.sessions.delete(session_id)
+
+
+async def test_log_out_everywhere(features: Embedded) -> None:
+    ids = [
+        (await features.sessions.create("ada", {}, idle_timeout=60, absolute_timeout=600))[0]
+        for _ in range(3)
+    ]
+    assert len(await features.sessions.of_user("ada")) == 3
+    assert await features.sessions.end_all("ada") == 3
+    assert [await features.sessions.read(session_id) for session_id in ids] == [None] * 3
+
+
+async def test_a_rule_is_used_by_name(features: Embedded) -> None:
+    with pytest.raises(NotFound, match="no rule 'login'"):
+        await features.limits.take("login", "ada")
+    assert await features.limits.spec("login") is None
+    spec = RuleSpec(limit=2, per=60)
+    await features.limits.define("login", spec)
+    assert [(await features.limits.take("login", "ada")).allowed for _ in range(3)] == [
+        True, True, False,
+    ]  # fmt: skip
+    assert (await features.limits.peek("login", "bob")).decision.remaining == 2
+    assert await features.limits.reset("login", "ada")
+    assert (await features.limits.take("login", "ada")).allowed
+    reborn = type(features.services).on(features.services.backend)
+    assert await reborn.limits.spec("login") == spec
+
+
+@pytest.mark.parametrize("algorithm", ["token_bucket", "sliding_window", "fixed_window"])
+async def test_a_shadow_rule_counts_and_never_blocks(
+    features: Embedded, algorithm: Algorithm
+) -> None:
+    await features.limits.define("shadow", RuleSpec(algorithm, 1, 60, shadow=True))
+    await features.limits.define("real", RuleSpec(algorithm, 2, 60))
+    wishes = [Wish("shadow", "ada"), Wish("real", "ada")]
+    answers = [await features.limits.take_all(wishes) for _ in range(3)]
+    assert [[verdict.allowed for verdict in answer] for answer in answers] == [
+        [True, True], [True, True], [True, False],
+    ]  # fmt: skip
+    assert [answer[0].decision.allowed for answer in answers[:2]] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [RuleSpec(limit=0), RuleSpec(limit=2**31), RuleSpec(per=0), RuleSpec(per=float("nan")),
+     RuleSpec(per=400 * 86_400.0), RuleSpec("fixed_window", burst=5), RuleSpec(burst=-1)],
+)  # fmt: skip
+async def test_a_rule_out_of_bounds_is_refused(features: Embedded, spec: RuleSpec) -> None:
+    with pytest.raises(InvalidInput):
+        await features.limits.define("r", spec)
+    assert await features.limits.spec("r") is None
+
+
+async def test_a_channel_keeps_what_it_was_told_to(features: Embedded) -> None:
+    channels = features.channels
+    assert (await channels.publish("a", b"1")).offset == 1
+    assert (await channels.publish("a", b"2", history=(0, 0))).offset == 0
+    assert [p.offset for p in await channels.broadcast(["a", "b"], b"3")] == [2, 1]
+    with pytest.raises(InvalidInput, match="history"):
+        await channels.publish("a", b"1", history=(10**6, 60))
+    found = await channels.recover("a", (await channels.history("a")).position, 10)
+    assert (found.recovered, found.publications) == (True, [])
+    await channels.remove_history("a")
+    assert (await channels.history("a", limit=-1)).publications == []
+
+
+async def test_nobody_else_publishes_on_a_live_board(features: Embedded) -> None:
+    with pytest.raises(Forbidden):
+        await features.channels.publish("leaderboard:a", b"{}")
+    with pytest.raises(Forbidden):
+        await features.channels.broadcast(["a", "leaderboard:a"], b"{}")
+    assert (await features.channels.history("a")).position.offset == 0
+
+
+async def test_what_is_kept_by_name_is_bounded() -> None:
+    loads: list[str] = []
+
+    async def load(name: str) -> str:
+        loads.append(name)
+        return name
+
+    cached: Cached[str] = Cached(load)
+    for number in range(CAPACITY + 1):
+        await cached.get(str(number))
+    assert cached.peek("0") is None
+    assert await cached.get("1") == "1"
+    assert len(loads) == CAPACITY + 1
+    cached.forget("1")
+    assert cached.peek("1") is None
+
+
+def test_every_error_has_its_own_place_in_the_table() -> None:
+    kinds: list[type[RealtimeError]] = [RealtimeError, *RealtimeError.__subclasses__()]
+    assert all(400 <= kind.status < 600 and 100 <= kind.ws_error < 200 for kind in kinds)
+    codes = [kind.code for kind in kinds if kind.__name__ != "InternalError"]
+    assert len(set(codes)) == len(codes)
+
+
+async def test_sweeping_gives_memory_back(features: Embedded, clock: ManualClock) -> None:
+    await features.limits.define("r", RuleSpec(limit=5, per=1))
+    for number in range(500):
+        await features.limits.take("r", str(number))
+    clock.advance(DAY)
+    assert features.sweep() == 500
+    assert len(features.engine.keyspace) == 1
