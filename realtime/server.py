@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -46,6 +46,8 @@ class BoundedHttp(HttpToolsProtocol):
     """uvicorn's HTTP protocol within `HttpBounds`."""
 
     bounds: HttpBounds
+    is_ready: Callable[[], bool]
+    """Whether WebSockets are let in; HTTP requests find out for themselves."""
 
     def __init__(
         self,
@@ -115,6 +117,13 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_bytes = 0
         super().on_message_complete()
 
+    def handle_websocket_upgrade(self) -> None:
+        self.arriving_since = None
+        if self.is_ready():
+            super().handle_websocket_upgrade()
+        else:
+            self.reject(HTTPStatus.SERVICE_UNAVAILABLE, "the service is not ready yet")
+
     def send_400_response(self, msg: str) -> None:
         status, detail = self._rejection or (HTTPStatus.BAD_REQUEST, "this is not HTTP/1.1")
         self.reject(status, detail)
@@ -141,11 +150,12 @@ class BoundedHttp(HttpToolsProtocol):
 _TOO_LARGE = (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too large or too many")
 
 
-def bounded_http(limits: HttpBounds) -> type[BoundedHttp]:
+def bounded_http(limits: HttpBounds, ready: Callable[[], bool]) -> type[BoundedHttp]:
     """The protocol class with these bounds, for uvicorn, which makes the instances."""
 
     class Protocol(BoundedHttp):
         bounds = limits
+        is_ready = staticmethod(ready)
 
     return Protocol
 

@@ -1,0 +1,17 @@
+"""What the doors must know of the service as a whole: may they let anybody in?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["ServiceState"]
+
+
+@dataclass(slots=True)
+class ServiceState:
+    """Changed by the composition root only."""
+
+    ready: bool = False
+    """Everything is loaded, and we are not on our way out."""
+    reason: str = "loading"
+    """Why it is not ready, for a person."""
