@@ -108,6 +108,11 @@ class Access:
             self._load(path)
 
     @property
+    def empty(self) -> bool:
+        """Whether there is no key at all, so that nobody or everybody can come in."""
+        return not self._known
+
+    @property
     def anonymous(self) -> Principal:
         """Who somebody without a key is."""
         return ANONYMOUS if self.open else NOBODY

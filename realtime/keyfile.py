@@ -140,7 +140,13 @@ def read(path: Path) -> KeysFile | None:
 
 def add(path: Path, key: ApiKey) -> None:
     """Store a key. Raises KeyFileError, also if the name is taken."""
-    _change(path, lambda keys: (*keys, key))
+
+    def with_key(keys: Keys) -> Keys:
+        if any(key.name == other.name for other in keys):
+            raise KeyFileError(path, f"there is already a key named {key.name!r}")
+        return (*keys, key)
+
+    _change(path, with_key)
 
 
 def revoke(path: Path, name_or_id: str) -> ApiKey | None:

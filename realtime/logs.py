@@ -1,38 +1,54 @@
-"""Lines for people, or JSON for machines; on stderr, since stdout says where the doors are."""
+"""What a line of the log looks like: text for people, or JSON for machines, on stderr.
+
+A message may quote what a client sent, so control characters are written as escapes:
+nobody forges a line or drives a terminal through the log.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
-import sys
-import time
+from datetime import UTC, datetime
 
 __all__ = ["configure"]
 
+_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
-def configure(level: str, style: str) -> None:
-    """Log our own lines at ``level`` and others' from warnings on; ``style``: text or json."""
-    handler = logging.StreamHandler(sys.stderr)
-    if style == "json":
-        handler.setFormatter(_Json())
-    else:
-        formatter = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-        handler.setFormatter(formatter)
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("realtime").setLevel(level.upper())
+
+def configure(level: str, form: str) -> None:
+    """Send every log record of this level and above to stderr, in one form: text or json."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Json() if form == "json" else _Text())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+class _Text(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        head = f"{_time(record)} {record.levelname.lower():7} {record.name}: {_message(record)}"
+        return "\n".join([head, *_traceback(self, record)])
 
 
 class _Json(logging.Formatter):
-    """One object per line: time, level, logger, message, and the traceback if there is one."""
-
     def format(self, record: logging.LogRecord) -> str:
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line = {
-            "time": f"{stamp}.{int(record.msecs):03d}Z",
+            "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
         }
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+        if trace := _traceback(self, record):
+            line["traceback"] = trace[0]
         return json.dumps(line)
+
+
+def _time(record: logging.LogRecord) -> str:
+    when = datetime.fromtimestamp(record.created, UTC)
+    return when.strftime("%Y-%m-%dT%H:%M:%S.") + f"{when.microsecond // 1000:03}Z"
+
+
+def _message(record: logging.LogRecord) -> str:
+    return record.getMessage().translate(_ESCAPES)
+
+
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
+    return [formatter.formatException(record.exc_info)] if record.exc_info else []

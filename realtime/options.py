@@ -81,7 +81,9 @@ class Option:
         """The default as people would write it; empty if it is nothing."""
         if isinstance(self.default, tuple):
             return ",".join(self.default)
-        return "" if self.default is None else f"{self.default}"
+        if isinstance(self.default, float):
+            return f"{self.default:g}"
+        return "" if self.default is None else str(self.default)
 
 
 def whole(low: int, high: int, metavar: str = "N") -> Kind:

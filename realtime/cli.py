@@ -1,0 +1,217 @@
+"""The command ``realtime``: what may be written after it, and how mistakes are answered.
+
+A mistake of the caller is one sentence on stderr and exit code 2. What the commands do is in
+`realtime.commands`, loaded when one runs, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from realtime import __version__
+from realtime.commands import CommandError
+from realtime.options import Option, SettingsError, flag, suggestion, variable
+from realtime.settings import CONFIG, CONFIG_FILE, OPTIONS
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction["_Parser"]
+
+__all__ = ["main"]
+
+FAULT = 2
+INTERRUPTED = 130
+"""What shells answer for a program ended by Ctrl-C."""
+
+_DESCRIPTION = """\
+Leaderboards, counters, sessions, rate limits and live channels in one process,
+over HTTP and WebSocket.
+"""
+
+_EXAMPLES = """\
+examples:
+  realtime serve
+  realtime serve --port 9000 --data /var/lib/realtime
+  realtime keys create --name web --scope leaderboards:read channels:publish
+
+`realtime COMMAND --help` shows every option of a command.
+"""
+
+_SERVE_EXAMPLES = f"""\
+Every option is also a variable (REALTIME_PORT=9000) and a key in {CONFIG_FILE} (port = 9000).
+A flag wins over a variable, a variable over the file. What is unknown is an error.
+SIGTERM finishes open requests, closes WebSockets so that clients reconnect, saves, exits 0.
+
+examples:
+  realtime serve
+  realtime serve --port 0 --data ""
+  REALTIME_LOG_FORMAT=json realtime serve --config /etc/{CONFIG_FILE}
+  realtime keys create --name app --scope '*' && realtime serve --host 0.0.0.0
+"""
+
+_KEYS_EXAMPLES = """\
+A scope is <feature>:<action>. Features: leaderboards, counters, sessions, limits, channels, admin.
+Actions: read, write, publish, admin. Either may be *, but only * alone, *:* and admin:… reach the
+feature admin. A running service sees a change within a second.
+
+examples:
+  realtime keys create --name dashboard --scope '*:read'
+  realtime keys create --name game --scope leaderboards:write leaderboards:read --expires 90d
+  realtime keys revoke dashboard
+"""
+
+
+_CHECK_EXAMPLES = """\
+Reads the whole file and verifies its checksum; changes nothing. Exit code 1 means damage.
+
+examples:
+  realtime check realtime-data
+  realtime check backup/dump.rdb
+"""
+
+HELP_WIDTH = 100
+
+COMMANDS = ("serve", "keys", "check")
+KEYS_COMMANDS = ("create", "list", "revoke")
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """As wide as is pleasant to read, with room for the longest flag."""
+
+    def __init__(self, prog: str) -> None:
+        width = min(HELP_WIDTH, shutil.get_terminal_size().columns - 2)
+        super().__init__(prog, max_help_position=38, width=width)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, except that a mistake is raised instead of printed beside the usage."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=_Help, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        raise CommandError(f"{message}; see `{self.prog} --help`")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        return _run(given)
+    except (CommandError, SettingsError) as error:
+        print(f"realtime: {error}", file=sys.stderr)
+        return FAULT
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(given: list[str]) -> int:
+    parser = _parser()
+    _check_command(given, parser.prog, COMMANDS)
+    if given[:1] == ["keys"]:
+        _check_command(given[1:], "realtime keys", KEYS_COMMANDS)
+    parsed, unknown = parser.parse_known_args(given)
+    if unknown:
+        _refuse(unknown[0], parsed.parser)
+    if parsed.run is None:
+        parsed.parser.print_help(sys.stderr)
+        return FAULT
+    module, _, function = parsed.run.partition(":")
+    run: Callable[[argparse.Namespace], int] = getattr(
+        import_module(f"realtime.commands.{module}"), function
+    )
+    return run(parsed)
+
+
+def _check_command(given: Iterable[str], prog: str, known: Sequence[str]) -> None:
+    """argparse would say no more than that a command is unknown."""
+    word = next(iter(given), "-")
+    if not word.startswith("-") and word not in known:
+        hint = suggestion(word, known) or f"; there are {', '.join(known)}"
+        raise CommandError(f"{word} is no command of `{prog}`{hint}")
+
+
+def _refuse(unknown: str, command: argparse.ArgumentParser) -> NoReturn:
+    name = unknown.partition("=")[0]
+    hint = suggestion(name, command._option_string_actions) or f"; see `{command.prog} --help`"
+    raise CommandError(f"{name} is nothing that `{command.prog}` knows{hint}")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="realtime", description=_DESCRIPTION, epilog=_EXAMPLES)
+    parser.add_argument("--version", action="version", version=f"realtime {__version__}")
+    parser.set_defaults(parser=parser, run=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    serve = _command(commands, "serve", "serve:run", "Serve until SIGTERM.", _SERVE_EXAMPLES)
+    serve.usage = "%(prog)s [options]"
+    _add_settings(serve, OPTIONS)
+    keys = _command(commands, "keys", None, "Make, list and revoke API keys.", _KEYS_EXAMPLES)
+    _add_keys(keys)
+    check = _command(commands, "check", "check:run", "Verify a snapshot.", _CHECK_EXAMPLES)
+    check.add_argument(
+        "path", metavar="FILE_OR_DIR", type=Path, help="a snapshot, or the data directory it is in"
+    )
+    return parser
+
+
+def _command(commands: Commands, name: str, run: str | None, help: str, epilog: str) -> _Parser:
+    parser = commands.add_parser(name, help=help, description=help, epilog=epilog)
+    parser.set_defaults(parser=parser, run=run)
+    return parser
+
+
+def _add_keys(keys: _Parser) -> None:
+    commands = keys.add_subparsers(title="commands", metavar="COMMAND")
+    create = _command(
+        commands, "create", "keys:create", "Make a key and print it, once.", _KEYS_EXAMPLES
+    )
+    create.add_argument("--name", required=True, metavar="NAME", help="what you will call it")
+    create.add_argument(
+        "--scope",
+        required=True,
+        nargs="+",
+        action="extend",
+        dest="scopes",
+        metavar="SCOPE",
+        help="what it may do, like leaderboards:read; '*' is everything",
+    )
+    create.add_argument(
+        "--expires",
+        metavar="WHEN",
+        help="30d, 12h, 45m from now, or a date like 2030-01-31 (default: never)",
+    )
+    listing = _command(commands, "list", "keys:show", "List the keys.", _KEYS_EXAMPLES)
+    revoke = _command(
+        commands, "revoke", "keys:revoke", "Make a key worthless, at once.", _KEYS_EXAMPLES
+    )
+    revoke.add_argument("key", metavar="NAME_OR_ID", help="the name or the id of the key")
+    for parser in (create, listing, revoke):
+        _add_settings(parser, {name: OPTIONS[name] for name in ("data", "keys_file")})
+
+
+def _add_settings(parser: _Parser, options: Mapping[str, Option]) -> None:
+    """The flags of these options, under the headings of their groups."""
+    for heading, members in groupby(options.values(), key=lambda option: option.group):
+        group = parser.add_argument_group(heading)
+        for option in members:
+            group.add_argument(
+                flag(option.name),
+                metavar=option.kind.metavar,
+                action="append" if option.kind.repeats else "store",
+                help=_help(option),
+            )
+    parser.add_argument(
+        flag(CONFIG), metavar="PATH", help=f"a file of settings (default: ./{CONFIG_FILE}, if any)"
+    )
+
+
+def _help(option: Option) -> str:
+    default = option.shown_default()
+    origin = f"default {default}; {variable(option.name)}" if default else variable(option.name)
+    return f"{option.help} [{origin}]".replace("%", "%%")
