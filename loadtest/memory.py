@@ -1,0 +1,58 @@
+"""What a member of a large board costs, and how long a full collection looks at it.
+
+    python -m loadtest.memory [MEMBERS]
+
+The timed regions hold the engine alone: no service, no HTTP. Memory is the growth of the
+process (resident), names included, as the operating system counts it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import sys
+import time
+from pathlib import Path
+
+from engine.ranking import Ranking, Submit
+from realtime.embedded import Embedded
+
+BATCH = 10_000
+BOARD = b"lb:{big}"
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def main(members: int) -> None:
+    engine, ranking, rng = Embedded().engine, Ranking(), random.Random(1)
+    before, started = resident(), time.perf_counter()
+    for first in range(0, members, BATCH):
+        batch = [
+            Submit(b"player:%08d" % number, float(rng.randrange(1_000_000)))
+            for number in range(first, min(first + BATCH, members))
+        ]
+        engine.boards.submit_many([(BOARD, ranking)], batch)
+    loaded = time.perf_counter() - started
+    print(f"load      {loaded / members * 1e6:6.1f} µs a member, {loaded:.1f} s in all")
+    print(f"memory    {(resident() - before) / members:6.0f} bytes a member")
+    started = time.perf_counter()
+    gc.collect()
+    print(f"gc        {(time.perf_counter() - started) * 1e3:6.1f} ms for a full collection")
+    submits = [
+        Submit(b"player:%08d" % rng.randrange(members), float(rng.randrange(2_000_000)))
+        for _ in range(100_000)
+    ]
+    started = time.perf_counter()
+    for submit in submits:
+        engine.boards.submit(BOARD, ranking, submit)
+    print(f"submit    {(time.perf_counter() - started) * 10:6.1f} µs, both ranks answered")
+    print(f"memory    {(resident() - before) / members:6.0f} bytes a member after 100,000 of them")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
