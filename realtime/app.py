@@ -1,0 +1,279 @@
+"""The composition root: settings in, a running service out. The only module that knows everybody.
+
+    settings -> engine -> backend -> services -> live boards, hub -> HTTP and WebSocket doors
+
+Order matters twice. At the start the socket is bound first, so that health checks get an
+answer, and everything else says 503 until the snapshot is loaded. At the end the doors
+close first, and what they changed is written last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Iterator
+from types import FrameType
+
+import uvicorn
+import uvloop
+
+from realtime.access import Access
+from realtime.collector import Collector
+from realtime.embedded import Embedded
+from realtime.http import api
+from realtime.metrics import Probe
+from realtime.server import HttpBounds, bounded_http, cut_off_slow_requests
+from realtime.services.channels import HistoryPolicy
+from realtime.services.live import LiveBoards
+from realtime.settings import Settings
+from realtime.snapshots import Snapshots
+from realtime.state import ServiceState
+from realtime.ws.codes import CLOSE_SLOW
+from realtime.ws.connection import websocket_protocol
+from realtime.ws.door import Options as WebSocketOptions
+from realtime.ws.hub import Hub
+
+__all__ = ["Application", "serve"]
+
+log = logging.getLogger("realtime")
+
+TICK = 0.1
+"""Seconds between two rounds of housekeeping."""
+
+SWEEP_BUDGET = 1_000
+"""Microseconds a round may spend on giving back the memory of expired keys."""
+
+
+class Application:
+    """One service: its engine, its features and its doors."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.state = ServiceState()
+        self.embedded = Embedded(
+            history=HistoryPolicy(settings.channel_history_size, settings.channel_history_ttl)
+        )
+        self.services = self.embedded.services
+        self.access = Access(settings.keys_path)
+        self.hub = Hub()
+        self.live = LiveBoards(
+            self.services, self.hub.is_watched, settings.leaderboard_live_interval
+        )
+        self.snapshots: Snapshots | None = None
+        if settings.data is not None:
+            self.snapshots = Snapshots(
+                self.embedded.engine, settings.data, interval=settings.snapshot_interval
+            )
+        self.collector = Collector()
+        self.services.backend.channels.listen(self.hub.deliver)
+        self.http = api.build(
+            self.services,
+            self.access,
+            state=self.state,
+            options=api.Options.of(settings),
+            snapshots=self.snapshots,
+            probes=_probes(self),
+        )
+
+    def server(self) -> _Server:
+        """uvicorn, with our protocols at both doors."""
+        settings = self.settings
+        bounds = HttpBounds(
+            header_timeout=settings.header_timeout,
+            request_timeout=settings.request_timeout,
+            max_header_bytes=settings.max_header_bytes,
+            max_connections=settings.max_connections,
+        )
+        options = WebSocketOptions(
+            allowed_origins=frozenset(settings.allowed_origins),
+            queue_bytes=settings.ws_queue_bytes,
+            message_bytes=settings.ws_message_bytes,
+        )
+        config = uvicorn.Config(
+            self.http,
+            http=bounded_http(bounds, lambda: self.state.ready),
+            ws=websocket_protocol(self.hub, self.services, self.access, options, self.live),  # type: ignore[arg-type]
+            loop="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=settings.shutdown_timeout,
+        )
+        return _Server(config)
+
+    async def load(self) -> str:
+        """Bring back what the last process left; one line about it, for people."""
+        if self.snapshots is None:
+            line = "memory only: a restart forgets everything (see --data)"
+        else:
+            line = await asyncio.to_thread(self.snapshots.load)
+        self.collector.loaded()
+        self.state.ready, self.state.reason = True, ""
+        return line
+
+    def background(self, server: _Server) -> list[Coroutine[object, object, None]]:
+        """What runs beside the doors, each until it is cancelled."""
+        running = [self.live.run(), self.hub.run(), self._keep_house(server)]
+        if self.snapshots is not None:
+            running.append(self.snapshots.run())
+        return running
+
+    async def _keep_house(self, server: _Server) -> None:
+        """Every tick a little, every second a little more."""
+        loop = asyncio.get_running_loop()
+        rounds = 0
+        while True:
+            await asyncio.sleep(TICK)
+            self.embedded.sweep(SWEEP_BUDGET)
+            rounds += 1
+            if rounds % 10 == 0:
+                cut_off_slow_requests(server.server_state.connections, loop.time())
+                self.access.refresh()
+                self.collector.tick()
+
+    async def close(self) -> None:
+        """Write what is unwritten. The doors are closed by now. Raises SnapshotError."""
+        self.state.ready, self.state.reason = False, "shutting down"
+        if self.snapshots is not None:
+            await self.snapshots.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server; a signal ends it in good order, and then the process exits 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {
+            number: signal.signal(number, self.handle_exit)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        log.info("shutting down on %s", signal.Signals(sig).name)
+        super().handle_exit(sig, frame)
+
+
+def serve(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT. ``announce`` gets one line per door, once it is open.
+
+    Raises OSError if the address cannot be bound, SnapshotError if the data cannot be
+    loaded or written, DirectoryInUse if another process has it.
+    """
+    uvloop.run(_serve(settings, announce))
+
+
+async def _serve(settings: Settings, announce: Callable[[str], None]) -> None:
+    application = Application(settings)
+    server = application.server()
+    listener = _listen(settings.host, settings.port)
+    host, port = listener.getsockname()[:2]
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    background: list[asyncio.Task[None]] = []
+    try:
+        loaded = await application.load()
+        background = [asyncio.create_task(work) for work in application.background(server)]
+        for task in background:
+            task.add_done_callback(lambda done: _stop_if_failed(done, server))
+        for line in _doors(host, port, loaded, application.access.open):
+            announce(line)
+        await serving
+    finally:
+        server.should_exit = True
+        await serving
+        for task in background:
+            task.cancel()
+        await application.close()
+        for task in background:
+            if not task.cancelled() and task.done() and task.exception() is not None:
+                task.result()
+
+
+def _stop_if_failed(task: asyncio.Task[None], server: _Server) -> None:
+    """A service that cannot keep house must not pretend to be well: it stops, and exits 1."""
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("stopping: %r", task.exception())
+        server.should_exit = True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A bound socket. It is bound before anything is loaded, so that a second start fails fast."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _doors(host: str, port: int, loaded: str, is_open: bool) -> Iterator[str]:
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    yield f"HTTP       http://{address}"
+    yield f"WebSocket  ws://{address}/connection/websocket"
+    yield f"API docs   http://{address}/docs"
+    yield f"Data       {loaded}"
+    if is_open:
+        yield "Access     no API key exists: everybody on this machine may do everything"
+
+
+def _probes(application: Application) -> list[Probe]:
+    """The figures that only the whole knows."""
+    engine, hub, snapshots = application.embedded.engine, application.hub, application.snapshots
+    probes = [
+        Probe("keys", "Keys held.", lambda: len(engine.keyspace)),
+        Probe("changes", "Changes made.", lambda: engine.effects.changes, counts=True),
+        Probe("connections", "WebSocket connections open.", lambda: hub.connections),
+        Probe("subscriptions", "Subscriptions of channels.", lambda: hub.subscriptions),
+        Probe("publications", "Publications sent out.", lambda: hub.publications, counts=True),
+        Probe(
+            "deliveries", "Publications written to sockets.", lambda: hub.deliveries, counts=True
+        ),
+        Probe("commands", "WebSocket commands.", lambda: hub.commands, counts=True),
+        Probe(
+            "slow_closes",
+            "Connections closed because they read too slowly.",
+            lambda: hub.closes.get(CLOSE_SLOW.code, 0),
+            counts=True,
+        ),
+        Probe(
+            "collection_seconds",
+            "The longest full garbage collection.",
+            lambda: application.collector.stats.longest_seconds,
+        ),
+    ]
+    if snapshots is not None:
+        probes += [
+            Probe(
+                "snapshot_unsaved_changes",
+                "Changes that the last good snapshot does not have.",
+                lambda: snapshots.stats.unsaved_changes,
+            ),
+            Probe(
+                "snapshot_failures",
+                "Snapshots that could not be written.",
+                lambda: snapshots.stats.failures,
+                counts=True,
+            ),
+            Probe(
+                "snapshot_success_time",
+                "When the last good snapshot was written, in seconds since 1970.",
+                lambda: snapshots.stats.last_success_at or 0,
+            ),
+            Probe(
+                "snapshot_fork_seconds",
+                "How long the last fork stopped the service.",
+                lambda: snapshots.stats.fork_seconds,
+            ),
+        ]
+    return probes
