@@ -51,6 +51,11 @@ class Channels:
         self._presence = backend.presence
         self._default = history
 
+    @property
+    def keeps_history(self) -> bool:
+        """Whether channels remember what is published, unless a publisher says otherwise."""
+        return self._default[0] > 0 and self._default[1] > 0
+
     async def publish(
         self,
         channel: str,

@@ -1,0 +1,362 @@
+"""One WebSocket connection, from uvicorn's upgrade to the last byte.
+
+uvicorn parses the HTTP request, and on an upgrade hands the transport to what
+`websocket_protocol` makes. From there on no ASGI is involved: ASGI wants every message
+encoded, framed and sent per connection, and fan-out is fast because it does those once.
+
+    transport ─> ServerProtocol (frames) ─> backlog of commands ─> Client
+    transport <─ Outbox <─ Hub (shared frames) and Client (replies)
+
+The commands of a connection are carried out one after the other. On a backend that never
+suspends they are driven right here, without a task; a long backlog gives way to others
+after some commands. Otherwise one task per connection works while there is a backlog. In
+both cases nothing more is read meanwhile, so that what a peer makes us hold is bounded by
+one read.
+
+    OPEN ──> CLOSING, our close frame is sent; the peer may still read what is under way
+      └────> GONE, nothing can be sent any more
+
+Every way out of OPEN leads through ``_leave_open``: the socket first, then what others see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Coroutine
+from enum import Enum, auto
+from functools import partial
+from http import HTTPStatus
+from typing import Any, cast
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+
+from realtime.access import Access
+from realtime.errors import InvalidRequest
+from realtime.services import Services
+from realtime.services.live import LiveBoards
+from realtime.ws import codes, messages
+from realtime.ws.client import Client
+from realtime.ws.codes import Close, Disconnect
+from realtime.ws.door import Door, Options
+from realtime.ws.handshake import bearer, rejection
+from realtime.ws.hub import Hub
+from realtime.ws.outbox import Outbox
+
+__all__ = ["Connection", "Options", "websocket_protocol"]
+
+log = logging.getLogger(__name__)
+
+COMMANDS_PER_TURN = 64
+"""Commands of one connection before others get their turn: a millisecond or two of work."""
+
+
+def websocket_protocol(
+    hub: Hub, services: Services, access: Access, options: Options, live: LiveBoards
+) -> Callable[..., Connection]:
+    """What uvicorn's ``Config(ws=...)`` makes connections with."""
+    return partial(Connection, Door(hub, services, access, options, live))
+
+
+class State(Enum):
+    HANDSHAKE = auto()
+    OPEN = auto()
+    CLOSING = auto()
+    GONE = auto()
+
+
+class Connection(asyncio.Protocol):
+    """A protocol for uvicorn, which also calls ``shutdown``."""
+
+    __slots__ = (
+        "_awaits_pong",
+        "_backlog",
+        "_client",
+        "_connections",
+        "_deaf",
+        "_door",
+        "_fragments",
+        "_frames",
+        "_outbox",
+        "_pinged_at",
+        "_pump",
+        "_state",
+        "_tasks",
+        "_transport",
+        "due",
+    )
+
+    def __init__(
+        self, door: Door, *, config: Config, server_state: ServerState, app_state: dict[str, Any]
+    ) -> None:
+        self.due: int | None = None
+        self._door = door
+        self._connections = cast(set[object], server_state.connections)
+        self._tasks = server_state.tasks
+        self._frames = ServerProtocol(max_size=door.options.message_bytes)
+        self._state = State.HANDSHAKE
+        self._backlog: deque[str | Close] = deque()
+        self._deaf = False
+        """The backlog ends in a close: what comes after it does not count."""
+        self._fragments = bytearray()
+        self._pump: asyncio.Task[None] | None = None
+        self._awaits_pong = False
+        self._pinged_at = 0.0
+        self._transport: asyncio.Transport
+        self._outbox: Outbox
+        self._client: Client
+
+    # What the event loop and uvicorn call
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        door = self._door
+        self._transport = transport
+        self._outbox = Outbox(door.hub, transport, door.options.queue_bytes, self._overflow)
+        self._client = Client(door, self._outbox, self.close)
+        self._connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        frames = self._frames
+        frames.receive_data(data)
+        for event in frames.events_received():
+            if isinstance(event, Request):
+                self._greet(event)
+            elif isinstance(event, Frame) and self._state is State.OPEN and not self._deaf:
+                self._receive(event)
+        if self._state is State.OPEN:
+            self._work()
+        self._answer_frames()
+
+    def pause_writing(self) -> None:
+        self._outbox.pause()
+
+    def resume_writing(self) -> None:
+        self._outbox.resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._outbox.cut()
+        self._leave_open(State.GONE)
+        self._door.hub.wheel.clear(self)
+        self._connections.discard(self)
+
+    def shutdown(self) -> None:
+        """The server stops; another one may be up by the time the client comes back."""
+        if self._state is State.HANDSHAKE:
+            self._transport.close()
+        self.close(codes.CLOSE_SHUTDOWN)
+
+    def on_deadline(self) -> None:
+        """The one thing that this connection was waiting for has not happened in time."""
+        if self._state is not State.OPEN:
+            self._transport.abort()
+        elif self._client.principal is None:
+            self.close(codes.CLOSE_STALE)
+        elif self._awaits_pong:
+            self.close(codes.CLOSE_NO_PONG)
+        elif not self._client.stands():
+            self.close(codes.CLOSE_INVALID_TOKEN)
+        else:
+            self._ping()
+
+    def close(self, close: Close) -> None:
+        """Say goodbye, once; what the peer is sent before it is still sent, unless it is slow."""
+        if self._state is not State.OPEN:
+            return
+        self._backlog.clear()
+        if self._frames.state is OPEN:  # else its close frame is waiting to be sent already
+            self._frames.send_close(*close)
+        self._leave_open(State.CLOSING)
+        self._door.hub.count_close(close.code)
+        last = b"".join(self._frames.data_to_send())
+        if close is codes.CLOSE_SLOW:
+            self._outbox.drop(last)
+        else:
+            self._outbox.finish(last)
+
+    # Frames
+
+    def _greet(self, request: Request) -> None:
+        door, frames = self._door, self._frames
+        refused = rejection(
+            request, allowed_origins=door.options.allowed_origins, running=door.hub.running
+        )
+        response = frames.accept(request) if refused is None else frames.reject(*refused)
+        if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            response.headers["Retry-After"] = "1"
+        frames.send_response(response)
+        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            return
+        self._transport.write(b"".join(frames.data_to_send()))
+        self._state = State.OPEN
+        self._client.bearer = bearer(request.headers)
+        door.hub.connections += 1
+        door.hub.wheel.set(self, door.options.connect_timeout)
+
+    def _receive(self, frame: Frame) -> None:
+        """Collect the commands of text frames; what else matters is `_answer_frames`' business."""
+        if frame.opcode is Opcode.BINARY:
+            self._close_in_turn(codes.CLOSE_INAPPROPRIATE.because("we speak JSON in text frames"))
+        elif frame.opcode is Opcode.TEXT or frame.opcode is Opcode.CONT:
+            self._fragments += frame.data
+            if frame.fin:
+                message, self._fragments = self._fragments, bytearray()
+                try:
+                    self._backlog.extend(messages.commands(message))
+                except UnicodeDecodeError:
+                    self._close_in_turn(codes.CLOSE_INVALID_UTF8)
+
+    def _close_in_turn(self, close: Close) -> None:
+        """Close once the commands that came before have been carried out."""
+        self._backlog.append(close)
+        self._deaf = True
+
+    def _answer_frames(self) -> None:
+        """Send what frames are answered with: pongs, a close, or the refusal of the handshake."""
+        frames = self._frames
+        out = b"".join(frames.data_to_send())
+        if self._state is State.HANDSHAKE:
+            self._transport.write(out or _NOT_A_HANDSHAKE)
+            self._leave_open(State.GONE)
+            self._transport.close()
+        elif frames.parser_exc is not None and self._state is State.OPEN:
+            assert frames.close_sent is not None
+            self._leave_open(State.CLOSING)
+            self._door.hub.count_close(frames.close_sent.code)
+            self._outbox.finish(out, half_close=True)
+        elif frames.close_rcvd is not None:
+            self._outbox.finish(out)
+            self._leave_open(State.GONE)
+            self._transport.close()
+        elif out:
+            self._outbox.sink(out)
+
+    # Commands
+
+    def _work(self) -> None:
+        """Carry out the backlog, or see to it that it will be."""
+        if not self._backlog or self._pump is not None:
+            return
+        if self._door.services.backend.immediate:
+            self._turn()
+        else:
+            self._transport.pause_reading()
+            self._pump = self._start(self._drain())
+
+    def _turn(self) -> None:
+        """Some of the backlog, on a backend that never suspends."""
+        backlog = self._backlog
+        for _ in range(min(COMMANDS_PER_TURN, len(backlog))):
+            if backlog:  # a command may close the connection, which clears it
+                _drive(self._carry_out(backlog.popleft()))
+        self._outbox.flush()
+        if backlog:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._turn)
+        else:
+            self._caught_up()
+
+    async def _drain(self) -> None:
+        """All of the backlog, on a backend that may suspend."""
+        try:
+            while self._backlog:
+                await self._carry_out(self._backlog.popleft())
+                self._outbox.flush()
+        finally:
+            self._pump = None
+            self._caught_up()
+
+    def _caught_up(self) -> None:
+        if self._state is State.OPEN:
+            self._transport.resume_reading()
+        else:
+            self._wind_up()
+
+    async def _carry_out(self, item: str | Close) -> None:
+        try:
+            if isinstance(item, Close):
+                raise Disconnect(item)
+            command = messages.parse(item)
+            if command == messages.PONG:
+                self._pong()
+                return
+            await self._client.handle(command)
+            if isinstance(command.request, messages.Connect):
+                self._expect_silence()
+        except InvalidRequest as error:
+            self.close(codes.CLOSE_BAD_REQUEST.because(error.detail))
+        except Disconnect as ending:
+            self.close(ending.close)
+
+    # Keeping alive, and letting go
+
+    def _expect_silence(self) -> None:
+        """Begin to ping, at a random point, or a restart would make all pings come at once."""
+        interval = self._door.options.ping_interval
+        if interval:
+            self._door.hub.wheel.set(self, random.uniform(interval / 2, interval))
+        else:
+            self._door.hub.wheel.clear(self)
+
+    def _ping(self) -> None:
+        wheel = self._door.hub.wheel
+        self._awaits_pong = True
+        self._pinged_at = wheel.clock()
+        wheel.set(self, self._door.options.pong_timeout)
+        self._outbox.sink(messages.PING)
+
+    def _pong(self) -> None:
+        if not self._awaits_pong:
+            raise Disconnect(codes.CLOSE_BAD_REQUEST.because("a pong without a ping"))
+        self._awaits_pong = False
+        wheel = self._door.hub.wheel
+        wheel.set(self, self._pinged_at + self._door.options.ping_interval - wheel.clock())
+
+    def _overflow(self) -> None:
+        self.close(codes.CLOSE_SLOW)
+
+    def _leave_open(self, state: State) -> None:
+        """The peer has a last term to read what is on its way; others see it leave soon after."""
+        if self._state is State.OPEN:
+            self._door.hub.connections -= 1
+            # Not now: whoever called may be in the middle of this client's command.
+            asyncio.get_running_loop().call_soon(self._wind_up)
+        self._state = state
+        self._door.hub.wheel.set(self, self._door.options.close_timeout)
+        self._transport.resume_reading()
+
+    def _wind_up(self) -> None:
+        """Forget the client, unless commands of it are still to be carried out."""
+        if self._backlog or self._pump is not None:
+            return
+        if self._door.services.backend.immediate:
+            _drive(self._client.depart())
+        else:
+            self._start(self._client.depart())
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that the server waits for before it stops."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+_NOT_A_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+def _drive(work: Coroutine[Any, Any, None]) -> None:
+    """Run what never suspends to its end, without a task."""
+    try:
+        work.send(None)
+    except StopIteration:
+        return
+    work.close()
+    raise RuntimeError("a backend that is said never to suspend has suspended")

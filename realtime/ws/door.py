@@ -1,0 +1,51 @@
+"""What all connections of the WebSocket door share, and the bounds they live in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from realtime.access import Access
+from realtime.services import Services
+from realtime.services.live import LiveBoards
+from realtime.ws.hub import Hub
+
+__all__ = ["Door", "Options"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Bounds of one connection, and where pages may connect from. Times are seconds."""
+
+    allowed_origins: frozenset[str] = frozenset()
+    """Web pages that may connect besides our own: ``https://game.example``. ``*``: all."""
+    ping_interval: float = 25.0
+    """Stock clients reconnect after 10 s more than this without a word. 0: no pings."""
+    pong_timeout: float = 8.0
+    connect_timeout: float = 10.0
+    """From the handshake to a successful connect command."""
+    close_timeout: float = 2.0
+    """How long a peer may take to read up to our close frame and answer it."""
+    queue_bytes: int = 1024 * 1024
+    """What may wait for one slow reader before it is closed."""
+    message_bytes: int = 64 * 1024
+    """The largest frame, or fragmented message, that a client may send."""
+    max_channels: int = 128
+    """Subscriptions of one connection."""
+    recovery_limit: int = 300
+    """Publications in a recovery or a page of history, at most."""
+
+    @property
+    def reply_bytes(self) -> int:
+        """A reply this large still leaves room in the queue for what comes while it is read."""
+        return self.queue_bytes // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One per process."""
+
+    hub: Hub
+    services: Services
+    access: Access
+    options: Options
+    live: LiveBoards

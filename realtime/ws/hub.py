@@ -1,0 +1,264 @@
+"""Fan-out within this process: from a channel's publication to its subscribers' sockets.
+
+What makes it fast is doing things once. A publication is encoded once. What is published on
+a channel within one turn of the event loop is joined and framed once, and every subscriber
+gets the very same bytes in one write. No task, no queue and no copy per subscriber; most
+subscribers' ``sink`` is the write method of their transport, called in one loop.
+
+    deliver ──> Fan.pending ──(end of the turn)──> one frame ──> sink, sink, sink, …
+
+Order, seen from one connection: the publications of a channel come as they were published,
+and whatever else is sent to it comes exactly where it belongs among them (``settle``).
+Between two channels there is no order.
+
+Backends that suspend deliver while a subscription is still being made. Until it is complete
+its `Arrival` keeps what is published; see ``arrive`` and ``go_live``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from typing import NamedTuple, Protocol
+
+from realtime.backends.base import Position, Publication
+from realtime.ws.fan import Fan, Subscriber
+from realtime.ws.messages import publication, push, push_head
+from realtime.ws.wheel import Wheel
+
+__all__ = ["Arrival", "Client", "Hub"]
+
+TICK = 0.1
+"""Seconds. How coarse pings and timeouts are; all of them are of whole seconds."""
+
+
+class Arrival(NamedTuple):
+    """A subscription in the making, and what was published meanwhile, with its epoch."""
+
+    subscriber: Subscriber
+    channel: str
+    buffer: list[tuple[Publication, str]]
+
+
+class Client(Protocol):
+    """A connected client, as far as others may reach it."""
+
+    id: str
+    user: str
+
+    def disconnect(self) -> None: ...
+
+
+class _Topic:
+    """A channel that somebody here is subscribed to, or about to be."""
+
+    __slots__ = ("arrivals", "channel", "head", "plain", "stops", "watching")
+
+    def __init__(self, channel: str) -> None:
+        self.channel = channel
+        self.head = push_head(channel)
+        self.plain = Fan()
+        self.watching = Fan()
+        """Those who asked for joins and leaves get other bytes."""
+        self.arrivals: dict[Subscriber, Arrival] = {}
+        self.stops: dict[Subscriber, Position] = {}
+        """Who has had everything up to a position from the history, and may meet it again."""
+
+    @property
+    def empty(self) -> bool:
+        return not (self.plain.sinks or self.watching.sinks or self.arrivals)
+
+    def encoded(self, item: Publication, epoch: str) -> bytes:
+        """The push. Who subscribed to an empty channel learns its epoch from the first one."""
+        body = publication(*item, epoch=epoch if item.offset == 1 else "")
+        return push(self.head, b"pub", body)
+
+
+class Hub:
+    """Topics, clients and figures of this process. One event loop, one hub.
+
+    The counters only grow, but for ``connections`` and ``subscriptions``, which are levels.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """``clock`` answers seconds; tests pass one that they move."""
+        self.wheel = Wheel(clock, TICK)
+        self.running = False
+        """Connections are taken only while it runs."""
+        self.clients: dict[str, Client] = {}
+        self.connections = 0
+        self.subscriptions = 0
+        self.commands = 0
+        self.publications = 0
+        self.deliveries = 0
+        self.closes: dict[int, int] = {}
+        """Close code that we sent -> how often. 3008 are those who were too slow."""
+        self._users: dict[str, dict[str, Client]] = {}
+        self._topics: dict[bytes, _Topic] = {}
+        self._dirty: list[Fan] = []
+
+    async def run(self) -> None:
+        """Take connections and keep time for them, until cancelled."""
+        self.running = True
+        try:
+            while True:
+                await asyncio.sleep(self.wheel.tick)
+                self.wheel.turn()
+        finally:
+            self.running = False
+
+    def is_watched(self, channel: str) -> bool:
+        """Whether anybody here is subscribed, or about to be. O(1)."""
+        return channel.encode() in self._topics
+
+    def deliver(self, channel: bytes, item: Publication, epoch: str) -> None:
+        """Send a publication to the channel's subscribers, at the end of this turn of the loop.
+
+        O(1): the work per subscriber is done once for all publications of the turn.
+        """
+        topic = self._topics.get(channel)
+        if topic is None:
+            return
+        self.publications += 1
+        if topic.stops:
+            self._skip_repeated(topic, item, epoch)
+        for arrival in topic.arrivals.values():
+            arrival.buffer.append((item, epoch))
+        fans = [fan for fan in (topic.plain, topic.watching) if fan.sinks]
+        if fans:
+            body = topic.encoded(item, epoch)
+            for fan in fans:
+                self._append(fan, body)
+
+    def announce(self, channel: str, kind: bytes, info: bytes) -> None:
+        """Tell those who asked that somebody joined or left; ``info`` says who, as JSON. O(1)."""
+        topic = self._topics.get(channel.encode())
+        if topic is not None and topic.watching.sinks:
+            self._append(topic.watching, push(topic.head, kind, b'{"info":%b}' % info))
+
+    def arrive(self, subscriber: Subscriber, channel: str) -> Arrival:
+        """Begin a subscription: from now on nothing that is published is lost to it."""
+        name = channel.encode()
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = self._topics[name] = _Topic(channel)
+        arrival = topic.arrivals[subscriber] = Arrival(subscriber, channel, [])
+        return arrival
+
+    def go_live(self, arrival: Arrival, had: Position, *, watching: bool, repeats: bool) -> bool:
+        """Complete a subscription, with what was published since the position it ``had``.
+
+        ``repeats``: the backend may deliver again what the history already held. False, and
+        nothing is done, if something between the position and now is missing.
+        """
+        subscriber, channel, buffer = arrival
+        missed = _continued(buffer, had)
+        if missed is None:
+            return False
+        topic = self._topics[channel.encode()]
+        del topic.arrivals[subscriber]
+        subscriber.queue([topic.encoded(*delivered) for delivered in missed])
+        fan = topic.watching if watching else topic.plain
+        fan.add(subscriber)
+        subscriber.fans[channel] = fan
+        self.subscriptions += 1
+        self.deliveries += len(missed)
+        if repeats:
+            last = max([had.offset, *(item.offset for item, _ in missed)])
+            topic.stops[subscriber] = Position(last, had.epoch)
+        return True
+
+    def leave(self, subscriber: Subscriber, channel: str) -> bool:
+        """End a subscription, complete or not; whether it was the channel's last one here."""
+        name = channel.encode()
+        topic = self._topics[name]
+        topic.arrivals.pop(subscriber, None)
+        topic.stops.pop(subscriber, None)
+        fan = subscriber.fans.pop(channel, None)
+        if fan is not None:
+            fan.discard(subscriber)
+            self.subscriptions -= 1
+        if topic.empty:
+            del self._topics[name]
+        return topic.empty
+
+    def settle(self, subscriber: Subscriber) -> None:
+        """Give the connection what is pending for it, before it is sent anything else."""
+        if not self._dirty:
+            return
+        fans: Collection[Fan] = subscriber.fans.values()
+        for fan in fans if len(fans) < len(self._dirty) else self._dirty:
+            if subscriber in fan.sinks:
+                self.deliveries += fan.settle(subscriber)
+
+    def reroute(self, subscriber: Subscriber) -> None:
+        """The subscriber's sink has changed. O(its channels), and rare."""
+        for fan in subscriber.fans.values():
+            fan.sinks[subscriber] = subscriber.sink
+
+    def flush(self) -> None:
+        """Write everything that is pending."""
+        dirty, self._dirty = self._dirty, []
+        for fan in dirty:
+            self.deliveries += fan.flush()
+
+    def enter(self, client: Client) -> None:
+        self.clients[client.id] = client
+        self._users.setdefault(client.user, {})[client.id] = client
+
+    def exit(self, client: Client) -> None:
+        del self.clients[client.id]
+        of_user = self._users[client.user]
+        del of_user[client.id]
+        if not of_user:
+            del self._users[client.user]
+
+    def disconnect(self, client: str) -> bool:
+        """Close a client's connection for good; whether there was such a client here."""
+        found = self.clients.get(client)
+        if found is not None:
+            found.disconnect()
+        return found is not None
+
+    def disconnect_user(self, user: str) -> int:
+        """Close every connection of a user for good; how many there were."""
+        found = list(self._users.get(user, {}).values())
+        for client in found:
+            client.disconnect()
+        return len(found)
+
+    def count_close(self, code: int) -> None:
+        self.closes[code] = self.closes.get(code, 0) + 1
+
+    def _append(self, fan: Fan, body: bytes) -> None:
+        if not fan.pending:
+            if not self._dirty:
+                asyncio.get_running_loop().call_soon(self.flush)
+            self._dirty.append(fan)
+        fan.pending.append(body)
+
+    def _skip_repeated(self, topic: _Topic, item: Publication, epoch: str) -> None:
+        """Who has it from the history does not get it again; a new epoch repeats nothing."""
+        for subscriber, stop in list(topic.stops.items()):
+            if epoch == stop.epoch and 0 < item.offset <= stop.offset:
+                self.deliveries += subscriber.fans[topic.channel].skip(subscriber)
+            if item.offset and (epoch != stop.epoch or item.offset >= stop.offset):
+                del topic.stops[subscriber]
+
+
+def _continued(
+    buffer: list[tuple[Publication, str]], had: Position
+) -> list[tuple[Publication, str]] | None:
+    """What of the buffer comes after the position; None if that is not all of it."""
+    missed: list[tuple[Publication, str]] = []
+    next_offset = had.offset + 1
+    for item, epoch in buffer:
+        if item.offset == 0:
+            missed.append((item, epoch))
+        elif epoch != had.epoch or item.offset > next_offset:
+            return None
+        elif item.offset == next_offset:
+            missed.append((item, epoch))
+            next_offset += 1
+    return missed

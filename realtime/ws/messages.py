@@ -1,0 +1,325 @@
+"""The Centrifuge JSON client protocol as bytes: commands in, replies and pushes out.
+
+A frame holds JSON objects separated by single newlines, in both directions. What a client
+sends is a *command*: ``{"id": 7, "subscribe": {...}}``, one method, an id above 0; ``{}`` is
+its answer to a ping. What we send is a *reply* with the command's id, a *push* without one,
+or ``{}``, a ping. Fields at their zero value are left out, except those that clients read
+without looking whether they are there.
+
+Sans-I/O: nothing here knows a socket or a loop. Numbers and names are checked for type and
+range only; what they mean is the caller's business. The size of what comes in is bounded by
+the frame, which the WebSocket layer bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from realtime.errors import InvalidRequest
+
+__all__ = [
+    "FRAME_BYTES",
+    "FRAME_OBJECTS",
+    "PING",
+    "PONG",
+    "REJECT_UNRECOVERED",
+    "Command",
+    "Connect",
+    "ConnectResult",
+    "History",
+    "HistoryResult",
+    "Presence",
+    "PresenceResult",
+    "PresenceStats",
+    "PresenceStatsResult",
+    "Publish",
+    "Refresh",
+    "Request",
+    "Rpc",
+    "Send",
+    "SubRefresh",
+    "Subscribe",
+    "SubscribeResult",
+    "Unsubscribe",
+    "client_info",
+    "commands",
+    "error_reply",
+    "frames",
+    "parse",
+    "publication",
+    "push",
+    "push_head",
+    "reply",
+    "text_frame",
+]
+
+FRAME_OBJECTS = 16
+"""Objects in one frame at most: beyond this, joining more saves next to nothing."""
+
+FRAME_BYTES = 64 * 1024
+"""A frame is closed when it would grow over this; clients refuse frames from 1 MiB on."""
+
+REJECT_UNRECOVERED = 2
+"""Bit of a subscribe's ``flag``: answer with an error if the position is lost."""
+
+Offset = Annotated[int, Meta(ge=0, le=2**53)]
+"""JavaScript clients keep offsets as doubles."""
+
+Number = Annotated[int, Meta(ge=-(2**31), lt=2**31)]
+
+
+class Connect(Struct):
+    token: str = ""
+
+
+class Subscribe(Struct):
+    channel: str = ""
+    recover: bool = False
+    offset: Offset = 0
+    epoch: str = ""
+    join_leave: bool = False
+    flag: Number = 0
+    type: Number = 0
+    tf: Raw | None = None
+
+
+class Unsubscribe(Struct):
+    channel: str = ""
+
+
+class Publish(Struct):
+    channel: str = ""
+    data: Raw = Raw(b"")
+
+
+class Presence(Struct):
+    channel: str = ""
+
+
+class PresenceStats(Struct):
+    channel: str = ""
+
+
+class Since(Struct):
+    offset: Offset = 0
+    epoch: str = ""
+
+
+class History(Struct):
+    channel: str = ""
+    limit: Number = 0
+    since: Since | None = None
+    reverse: bool = False
+
+
+class Rpc(Struct):
+    pass
+
+
+class Send(Struct):
+    pass
+
+
+class Refresh(Struct):
+    pass
+
+
+class SubRefresh(Struct):
+    pass
+
+
+Request = (
+    Connect
+    | Subscribe
+    | Unsubscribe
+    | Publish
+    | Presence
+    | PresenceStats
+    | History
+    | Rpc
+    | Send
+    | Refresh
+    | SubRefresh
+)
+
+
+class Command(NamedTuple):
+    """What a client asks for. No id and no request: a pong. An id alone: a method we lack."""
+
+    id: int
+    request: Request | None
+
+
+PONG = Command(0, None)
+
+
+class _Envelope(Struct):
+    """A command as it travels: the method is the name of a field."""
+
+    id: Annotated[int, Meta(ge=0, lt=2**32)] = 0
+    connect: Connect | None = None
+    subscribe: Subscribe | None = None
+    unsubscribe: Unsubscribe | None = None
+    publish: Publish | None = None
+    presence: Presence | None = None
+    presence_stats: PresenceStats | None = None
+    history: History | None = None
+    rpc: Rpc | None = None
+    send: Send | None = None
+    refresh: Refresh | None = None
+    sub_refresh: SubRefresh | None = None
+
+
+class ConnectResult(Struct, omit_defaults=True):
+    client: str
+    version: str
+    ping: int = 0
+    pong: bool = False
+
+
+class SubscribeResult(Struct, omit_defaults=True):
+    recoverable: bool = False
+    positioned: bool = False
+    epoch: str = ""
+    offset: int = 0
+    was_recovering: bool = False
+    recovered: bool = False
+    publications: list[Raw] | UnsetType = UNSET
+
+
+class PresenceResult(Struct):
+    presence: dict[str, Raw]
+
+
+class PresenceStatsResult(Struct):
+    num_clients: int
+    num_users: int
+
+
+class HistoryResult(Struct):
+    publications: list[Raw]
+    epoch: str
+    offset: int
+
+
+Result = (
+    ConnectResult | SubscribeResult | PresenceResult | PresenceStatsResult | HistoryResult | None
+)
+
+_decode = msgspec.json.Decoder(_Envelope).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def commands(payload: bytes | bytearray) -> list[str]:
+    """The commands of a frame, not parsed yet. Raises UnicodeDecodeError. O(bytes)."""
+    return payload.decode().removesuffix("\n").split("\n")
+
+
+def parse(line: str) -> Command:
+    """One command. Raises InvalidRequest, which says what is wrong with it. O(length)."""
+    try:
+        envelope = _decode(line)
+    except msgspec.DecodeError as error:
+        raise InvalidRequest(str(error) if line else "an empty command") from None
+    except RecursionError:
+        raise InvalidRequest("nested too deep") from None
+    requests = [request for request in _requests(envelope) if request is not None]
+    if len(requests) > 1:
+        raise InvalidRequest("a command has one method")
+    return Command(envelope.id, requests[0] if requests else None)
+
+
+def _requests(envelope: _Envelope) -> Iterable[Request | None]:
+    return (
+        envelope.connect,
+        envelope.subscribe,
+        envelope.unsubscribe,
+        envelope.publish,
+        envelope.presence,
+        envelope.presence_stats,
+        envelope.history,
+        envelope.rpc,
+        envelope.send,
+        envelope.refresh,
+        envelope.sub_refresh,
+    )
+
+
+def reply(command: int, method: bytes, result: Result = None) -> bytes:
+    """The answer to a command; ``{}`` stands for a result without fields."""
+    return b'{"id":%d,"%b":%b}' % (command, method, b"{}" if result is None else _encode(result))
+
+
+def error_reply(command: int, code: int, message: str, temporary: bool = False) -> bytes:
+    """The refusal of a command."""
+    tail = b',"temporary":true' if temporary else b""
+    return b'{"id":%d,"error":{"code":%d,"message":%b%b}}' % (
+        command, code, _encode(message), tail,
+    )  # fmt: skip
+
+
+def push_head(channel: str) -> bytes:
+    """How every push of a channel begins; encoded once per channel."""
+    return b'{"push":{"channel":%b,' % _encode(channel)
+
+
+def push(head: bytes, kind: bytes, body: bytes) -> bytes:
+    """A push of ``kind`` (pub, join, leave); ``head`` is its channel's."""
+    return b'%b"%b":%b}}' % (head, kind, body)
+
+
+def publication(offset: int, data: bytes, info: bytes | None = None, epoch: str = "") -> bytes:
+    """A publication, as in pushes, recoveries and histories.
+
+    ``data`` and ``info`` are JSON text. A newline in it can only be white space between
+    tokens (inside a string it would be escaped), so a space means the same; as it is, it
+    would end the object for the reader.
+    """
+    parts = [b'{"data":', data.replace(b"\n", b" ") if b"\n" in data else data]
+    if offset:
+        parts.append(b',"offset":%d' % offset)
+    if info is not None:
+        parts.append(b',"info":%b' % info)
+    if epoch:
+        parts.append(b',"epoch":%b' % _encode(epoch))
+    parts.append(b"}")
+    return b"".join(parts)
+
+
+def client_info(client: str, user: str, info: bytes | None = None) -> bytes:
+    """Who stands behind a connection; ``info`` is JSON text."""
+    tail = b"" if info is None else b',"conn_info":%b' % info
+    return b'{"user":%b,"client":%b%b}' % (_encode(user), _encode(client), tail)
+
+
+def text_frame(payload: bytes) -> bytes:
+    """A WebSocket text frame as a server sends it: final, not masked (RFC 6455, 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return b"\x81%c%b" % (size, payload)
+    if size < 65536:
+        return b"\x81\x7e%b%b" % (size.to_bytes(2), payload)
+    return b"\x81\x7f%b%b" % (size.to_bytes(8), payload)
+
+
+def frames(objects: Sequence[bytes]) -> bytes:
+    """All objects, in order, in as few frames as the bounds of a frame allow. O(bytes)."""
+    if len(objects) == 1:
+        return text_frame(objects[0])
+    done: list[bytes] = []
+    begin = size = 0
+    for end, item in enumerate(objects):
+        size += len(item) + 1
+        if end > begin and (size > FRAME_BYTES or end - begin == FRAME_OBJECTS):
+            done.append(text_frame(b"\n".join(objects[begin:end])))
+            begin, size = end, len(item) + 1
+    if begin < len(objects):
+        done.append(text_frame(b"\n".join(objects[begin:])))
+    return b"".join(done)
+
+
+PING = text_frame(b"{}")

@@ -1,0 +1,150 @@
+"""What is on its way to one connection: in order, and bounded.
+
+While the peer keeps up, bytes go straight to the transport. Once the transport's own buffer
+is over its high-water mark they are held here, and counted: the buffer and what is held may
+together be ``limit`` bytes. Over that the peer is too slow. It is told so and closed, for it
+can come back and recover, while everybody else must neither wait for it nor pay for it: what
+is held are mostly references to bytes that other connections were sent too.
+
+The answers to commands are collected (``send``, ``queue``) and written by ``flush``, so that
+many small ones leave in one frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from realtime.ws.fan import Fan, Sink
+from realtime.ws.hub import Hub
+from realtime.ws.messages import FRAME_BYTES, frames
+
+__all__ = ["HIGH_WATER", "Outbox"]
+
+HIGH_WATER = 64 * 1024
+"""Bytes in the transport's buffer from which on we hold back; a socket takes as much at once."""
+
+
+class Outbox:
+    """The bytes of one connection; the `Subscriber` that the hub knows."""
+
+    __slots__ = (
+        "_collected",
+        "_collected_bytes",
+        "_held",
+        "_held_bytes",
+        "_hub",
+        "_limit",
+        "_overflow",
+        "_paused",
+        "_retired",
+        "_transport",
+        "fans",
+        "sink",
+    )
+
+    def __init__(
+        self, hub: Hub, transport: asyncio.Transport, limit: int, overflow: Callable[[], None]
+    ) -> None:
+        """``overflow`` is called when more than ``limit`` bytes wait; it is to call ``drop``."""
+        transport.set_write_buffer_limits(HIGH_WATER)
+        self.fans: dict[str, Fan] = {}
+        self.sink: Sink = transport.write
+        self._hub = hub
+        self._transport = transport
+        self._limit = limit
+        self._overflow = overflow
+        self._collected: list[bytes] = []
+        self._collected_bytes = 0
+        self._held: deque[bytes] = deque()
+        self._held_bytes = 0
+        self._paused = False
+        self._retired = False
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that the socket has not taken yet."""
+        return self._held_bytes + self._transport.get_write_buffer_size()
+
+    def send(self, item: bytes) -> None:
+        """Collect a reply. What was published before it comes before it."""
+        self._hub.settle(self)
+        self._collect(item)
+
+    def queue(self, objects: list[bytes]) -> None:
+        """Collect pushes."""
+        for item in objects:
+            self._collect(item)
+
+    def flush(self) -> None:
+        """Write what was collected; to be called before the event loop goes on."""
+        if self._collected:
+            collected, self._collected, self._collected_bytes = self._collected, [], 0
+            self.sink(frames(collected))
+
+    def finish(self, last: bytes, *, half_close: bool = False) -> None:
+        """Write the last bytes, after all that came before them; later ones are discarded."""
+        self.flush()
+        self.sink(last)
+        self._retire()
+        if half_close and not self._held and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def drop(self, last: bytes) -> None:
+        """Write the last bytes instead of all that is held; later ones are discarded."""
+        self._forget()
+        self._transport.write(last)
+        self._retire()
+
+    def cut(self) -> None:
+        """The transport is gone."""
+        self._forget()
+        self._retire()
+
+    def pause(self) -> None:
+        """The transport's buffer is over its mark."""
+        self._paused = True
+        self._route()
+
+    def resume(self) -> None:
+        """The transport has room again. Any write may fill it once more."""
+        self._paused = False
+        while self._held and not self._paused:
+            data = self._held.popleft()
+            self._held_bytes -= len(data)
+            self._transport.write(data)
+        if not self._paused:
+            self._route()
+
+    def _retire(self) -> None:
+        self._retired = True
+        self._route()
+
+    def _route(self) -> None:
+        if self._retired:
+            self.sink = _discard
+        else:
+            self.sink = self._hold if self._paused else self._transport.write
+        self._hub.reroute(self)
+
+    def _collect(self, item: bytes) -> None:
+        self._collected.append(item)
+        self._collected_bytes += len(item)
+        if self._collected_bytes > FRAME_BYTES:
+            self.flush()
+
+    def _hold(self, data: bytes) -> None:
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self.waiting > self._limit:
+            self._overflow()
+
+    def _forget(self) -> None:
+        self._collected.clear()
+        self._held.clear()
+        self._held_bytes = 0
+
+
+def _discard(data: bytes) -> None:
+    """The sink of a connection that has been sent its last bytes."""
