@@ -1,0 +1,40 @@
+"""Who asks, and may they: ``Authorization: Bearer <key>`` against the keys of the service.
+
+While no key exists everybody may do everything (and the service listens on loopback only).
+A missing or unknown key is 401, a key without the operation's scope 403.
+
+There is no cache of keys that passed. Checking one is a hash and a look-up, about 1 µs; a
+cache would keep secrets in memory and would have to learn of every revocation and expiry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from realtime.access import Access, Principal
+from realtime.errors import Forbidden, Unauthorized
+from realtime.http.operation import Scope
+
+__all__ = ["admit", "check_scope"]
+
+_SCHEME = b"bearer "
+
+
+def admit(access: Access, headers: Mapping[bytes, bytes], scope: Scope | None) -> Principal:
+    """Who asks. Raises Unauthorized and Forbidden."""
+    if access.open:
+        return access.anonymous
+    credentials = headers.get(b"authorization", b"")
+    if credentials[:7].lower() != _SCHEME:
+        raise Unauthorized("this needs a key: Authorization: Bearer <key>")
+    caller = access.principal(credentials[7:].strip())
+    if caller is None:
+        raise Unauthorized("this key is not known, or no longer")
+    check_scope(caller, scope)
+    return caller
+
+
+def check_scope(caller: Principal, scope: Scope | None) -> None:
+    """Raises Forbidden unless the caller's key covers the scope."""
+    if scope is not None and not caller.may(*scope):
+        raise Forbidden(f"this key lacks the scope {scope}")

@@ -1,0 +1,160 @@
+"""The HTTP door: an ASGI application that answers /v1 itself and leaves the pages to Starlette.
+
+A request to /v1 crosses as few frames as possible: its headers become one dictionary, its
+path is split and walked down the router's tree, its body is read within a bound, and what
+the dispatcher answers is sent in two messages. No task, no request object, no middleware.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from realtime.access import Access
+from realtime.errors import (
+    InvalidRequest,
+    MethodNotAllowed,
+    RealtimeError,
+    TooLarge,
+    Unavailable,
+    UnsupportedMedia,
+)
+from realtime.http.auth import admit
+from realtime.http.dispatch import Dispatcher
+from realtime.http.endpoint import Endpoint
+from realtime.http.inputs import Call
+from realtime.http.problem import Response, problem
+from realtime.http.uri import path_segments
+from realtime.metrics import Meter
+from realtime.state import ServiceState
+
+__all__ = ["Door"]
+
+PREFIX = "/v1/"
+
+SINGLE = frozenset(
+    (
+        b"authorization",
+        b"content-length",
+        b"content-type",
+        b"idempotency-key",
+        b"if-match",
+        b"session-id",
+    )
+)
+"""Headers that we act on. Twice in a request, two readers may each believe another one."""
+
+
+class _Gone(Exception):
+    """The client hung up before its request was complete: nobody waits for an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Holds configuration; all that belongs to a request stays in local variables."""
+
+    state: ServiceState
+    access: Access
+    dispatcher: Dispatcher
+    pages: ASGIApp
+    unmatched: Meter
+    """Counts what no operation answers."""
+    body_limit: int
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+            await self.pages(scope, receive, send)
+            return
+        try:
+            response = await self._respond(scope, receive)
+        except _Gone:
+            return
+        await _send(scope["method"], response, send)
+
+    async def _respond(self, scope: Scope, receive: Receive) -> Response:
+        try:
+            if not self.state.ready:
+                raise Unavailable(f"the service is {self.state.reason}")
+            segments = path_segments(scope["path"], scope.get("raw_path"))
+            endpoint, names = self.dispatcher.router.find(scope["method"], segments)
+        except RealtimeError as error:
+            return self._unmatched(scope["method"], error)
+        try:
+            call = await self._call(endpoint, names, scope, receive)
+        except RealtimeError as error:
+            response = endpoint.refusal(error)
+            endpoint.meter.count(response.status)
+            return response
+        return await self.dispatcher.perform(endpoint, call)
+
+    async def _call(
+        self, endpoint: Endpoint, names: list[str], scope: Scope, receive: Receive
+    ) -> Call:
+        """The request, once its headers are understood and its caller may come in."""
+        pairs = scope["headers"]
+        headers = dict(pairs)
+        if len(headers) != len(pairs):
+            _refuse_repeated(pairs)
+        caller = admit(self.access, headers, endpoint.scope)
+        body = b""
+        if endpoint.takes_body:
+            _refuse_other_media(headers)
+            body = await _read(receive, headers, self.body_limit)
+        return Call(names, scope["query_string"], headers, body, caller)
+
+    def _unmatched(self, method: str, error: RealtimeError) -> Response:
+        if method == "OPTIONS" and isinstance(error, MethodNotAllowed):
+            response = Response(204, ((b"allow", error.allowed.encode()),), b"")
+        else:
+            response = problem(error)
+        self.unmatched.count(response.status)
+        return response
+
+
+def _refuse_repeated(pairs: Iterable[tuple[bytes, bytes]]) -> None:
+    seen: set[bytes] = set()
+    for name, _ in pairs:
+        if name in seen and name in SINGLE:
+            raise InvalidRequest(f"the header {name.decode()} is given twice")
+        seen.add(name)
+
+
+def _refuse_other_media(headers: Mapping[bytes, bytes]) -> None:
+    media = headers.get(b"content-type")
+    if media is None or media == b"application/json":
+        return
+    kind, _, parameters = media.lower().partition(b";")
+    charset = parameters.strip().removeprefix(b"charset=").strip(b'"')
+    if kind.strip() != b"application/json" or charset not in (b"", b"utf-8"):
+        raise UnsupportedMedia("a body here is application/json in UTF-8 (with curl: --json)")
+
+
+async def _read(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
+    """The whole body. Raises TooLarge as early as it can, and _Gone."""
+    announced = headers.get(b"content-length", b"0")
+    if not announced.isdigit():
+        raise InvalidRequest("content-length is not a number")
+    if len(announced) > 18 or int(announced) > limit:
+        raise TooLarge(f"a body may have {limit} bytes")
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise TooLarge(f"a body may have {limit} bytes")
+        if not message.get("more_body", False):
+            return part if not parts else b"".join((*parts, part))
+        parts.append(part)
+
+
+async def _send(method: str, response: Response, send: Send) -> None:
+    status, headers, body = response
+    length = () if status == 204 else ((b"content-length", b"%d" % len(body)),)
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, *length]})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})

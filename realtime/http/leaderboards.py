@@ -1,0 +1,437 @@
+"""The routes of leaderboards: rules, scores, pages of entries, members."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from realtime.backends.base import Entry, Keep, Page, Ranking, Submission, Submit
+from realtime.errors import InvalidInput, NotFound
+from realtime.http.operation import (
+    Answer,
+    Body,
+    Example,
+    Feature,
+    PathFields,
+    QueryFields,
+    Scope,
+    operation,
+)
+from realtime.http.values import JSON, BoardName, MemberName, Score, compact
+from realtime.services.leaderboards import Leaderboards, json_score
+from realtime.services.names import name_bytes
+
+__all__ = ["OPERATIONS"]
+
+TAG: Feature = "leaderboards"
+READ, WRITE, ADMIN = Scope(TAG, "read"), Scope(TAG, "write"), Scope(TAG, "admin")
+
+MAX_ENTRIES = 10_000
+"""Scores in one request; they are one atomic step, during which nobody else is served."""
+MAX_PAGE = 1_000
+MAX_BOARDS = 100
+
+Order = Literal["desc", "asc"]
+Ranks = Literal["ordinal", "competition"]
+Ties = Literal["member"]
+Rank = Annotated[int, Meta(ge=1)]
+Members = Annotated[list[MemberName], Meta(min_length=1, max_length=MAX_PAGE)]
+
+
+class BoardPath(PathFields):
+    board: BoardName
+
+
+class MemberPath(PathFields):
+    board: BoardName
+    member: MemberName
+
+
+class Rules(Body):
+    """How a board ranks. The defaults are the rules of a board that was never configured."""
+
+    order: Order = "desc"
+    keep: Annotated[
+        Keep, Meta(description="Which of a member's scores counts; `sum` adds them up.")
+    ] = "best"
+    ties: Annotated[
+        Ties, Meta(description="Equal scores are ordered by the bytes of the member.")
+    ] = "member"
+    ranks: Annotated[
+        Ranks, Meta(description="Whether equal scores share a rank (1, 2, 2, 4) or not.")
+    ] = "ordinal"
+    max_entries: Annotated[int, Meta(ge=1, le=2**53)] | None = None
+    min_score: Score | None = None
+    max_score: Score | None = None
+
+
+class Board(Answer):
+    """A board: its rules and its size."""
+
+    board: BoardName
+    size: Annotated[int, Meta(ge=0)]
+    order: Order
+    keep: Keep
+    ties: Ties
+    ranks: Ranks
+    max_entries: int | None
+    min_score: Score | None
+    max_score: Score | None
+
+
+class NewScore(Body):
+    """One score on its way in."""
+
+    member: MemberName
+    score: Score
+    metadata: JSON | UnsetType = UNSET
+
+
+class NewScores(Body):
+    """Several scores: all are brought in, or none."""
+
+    entries: Annotated[list[NewScore], Meta(min_length=1, max_length=MAX_ENTRIES)]
+
+
+class Submitted(Answer):
+    """What became of a score. Ranks are null where the member is not on the board."""
+
+    member: MemberName
+    score: Annotated[Score, Meta(description="The score that counts now.")]
+    rank: Rank | None
+    previous_rank: Rank | None
+    previous_score: Score | None
+    changed: bool
+
+
+class SubmittedMany(Answer):
+    """One answer per score, in the order of the request."""
+
+    entries: list[Submitted]
+
+
+class NewScoreOnBoards(Body):
+    """One score for several boards."""
+
+    member: MemberName
+    score: Score
+    boards: Annotated[list[BoardName], Meta(min_length=1, max_length=MAX_BOARDS)]
+    metadata: JSON | UnsetType = UNSET
+
+
+class SubmittedTo(Submitted):
+    """What became of a score on one of the boards."""
+
+    board: BoardName
+
+
+class SubmittedToBoards(Answer):
+    """One answer per board, in the order of the request."""
+
+    boards: list[SubmittedTo]
+
+
+class Ranked(Answer):
+    """An entry of a board."""
+
+    rank: Rank
+    member: MemberName
+    score: Score
+    metadata: (
+        Annotated[Raw, Meta(description="If asked for; null if there is none.")] | UnsetType
+    ) = UNSET
+
+
+class Entries(Answer):
+    """Some entries of one instant, best first, and how many there were in all."""
+
+    board: BoardName
+    total: Annotated[int, Meta(ge=0)]
+    entries: list[Ranked]
+
+
+class Standing(Answer):
+    """Where one member stands."""
+
+    member: MemberName
+    score: Score
+    rank: Rank
+    percentile: Annotated[
+        float, Meta(gt=0, le=100, description="Per cent of the entries that stand no better.")
+    ]
+    total: Annotated[int, Meta(ge=1)]
+    metadata: JSON | UnsetType = UNSET
+
+
+class PageQuery(QueryFields):
+    offset: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 10
+    min_score: Score | UnsetType = UNSET
+    max_score: Score | UnsetType = UNSET
+    members: Annotated[list[MemberName], Meta(min_length=1, max_length=MAX_PAGE)] | UnsetType = (
+        UNSET
+    )
+    metadata: bool = False
+
+
+class AroundQuery(QueryFields):
+    radius: Annotated[int, Meta(ge=0, le=MAX_PAGE // 2)] = 5
+    metadata: bool = False
+
+
+_EXAMPLE_BOARD = (
+    '{"board":"arcade","size":3,"order":"desc","keep":"best","ties":"member",'
+    '"ranks":"ordinal","max_entries":null,"min_score":null,"max_score":null}'
+)
+_EXAMPLE_SUBMITTED = (
+    '{"member":"ada","score":1200,"rank":1,"previous_rank":2,"previous_score":950,"changed":true}'
+)
+_EXAMPLE_ENTRIES = (
+    '{"board":"arcade","total":3,"entries":[{"rank":1,"member":"ada","score":1200},'
+    '{"rank":2,"member":"bob","score":950}]}'
+)
+
+
+@operation(
+    "PUT",
+    "/v1/leaderboards/{board}",
+    tag=TAG,
+    scope=ADMIN,
+    summary="Set the rules of a board",
+    example=Example(body='{"keep":"best","min_score":0}', answer=_EXAMPLE_BOARD),
+)
+async def configure_board(leaderboards: Leaderboards, path: BoardPath, body: Rules) -> Board:
+    """What is left out gets its default. The rules govern what comes from now on; entries that
+    are there stay."""
+    ranking = Ranking(
+        descending=body.order == "desc",
+        keep=body.keep,
+        competition=body.ranks == "competition",
+        max_entries=body.max_entries,
+        min_score=body.min_score,
+        max_score=body.max_score,
+    )
+    await leaderboards.configure(path.board, ranking)
+    return _board(path.board, ranking, await leaderboards.size(path.board))
+
+
+@operation(
+    "GET",
+    "/v1/leaderboards/{board}",
+    tag=TAG,
+    scope=READ,
+    summary="Read the rules and the size of a board",
+    example=Example(answer=_EXAMPLE_BOARD),
+)
+async def read_board(leaderboards: Leaderboards, path: BoardPath) -> Board:
+    """A board that was never configured has the defaults."""
+    ranking = await leaderboards.rules(path.board)
+    return _board(path.board, ranking, await leaderboards.size(path.board))
+
+
+@operation(
+    "DELETE",
+    "/v1/leaderboards/{board}",
+    tag=TAG,
+    scope=ADMIN,
+    summary="Delete a board",
+)
+async def delete_board(leaderboards: Leaderboards, path: BoardPath) -> None:
+    """Its entries, their metadata and its rules. 204 also if there was nothing."""
+    await leaderboards.drop(path.board)
+
+
+@operation(
+    "POST",
+    "/v1/leaderboards/{board}/scores",
+    tag=TAG,
+    scope=WRITE,
+    summary="Submit scores",
+    example=Example(body='{"member":"ada","score":1200}', answer=_EXAMPLE_SUBMITTED),
+)
+async def submit_scores(
+    leaderboards: Leaderboards, path: BoardPath, body: NewScore | NewScores
+) -> Submitted | SubmittedMany:
+    """One score, or up to 10,000 which are brought in all or not at all. Metadata is stored if
+    the score comes to count. A score outside the board's bounds is refused."""
+    if isinstance(body, NewScore):
+        (done,) = await leaderboards.submit(path.board, [_submit(body)])
+        return _submitted(done)
+    entries = [_submit(entry) for entry in body.entries]
+    answers = await leaderboards.submit(path.board, entries)
+    return SubmittedMany(entries=[_submitted(done) for done in answers])
+
+
+@operation(
+    "POST",
+    "/v1/scores",
+    tag=TAG,
+    scope=WRITE,
+    summary="Submit one score to several boards",
+    example=Example(
+        body='{"member":"ada","score":1200,"boards":["daily"]}',
+        answer=f'{{"boards":[{{"board":"daily",{_EXAMPLE_SUBMITTED[1:]}]}}',
+    ),
+)
+async def submit_score_to_boards(
+    leaderboards: Leaderboards, body: NewScoreOnBoards
+) -> SubmittedToBoards:
+    """All boards take it, each by its own rules, or none does."""
+    entry = _submit(body)
+    answers = await leaderboards.submit_to(body.boards, entry)
+    return SubmittedToBoards(
+        boards=[
+            SubmittedTo(board=board, **msgspec.structs.asdict(_submitted(done)))
+            for board, done in zip(body.boards, answers, strict=True)
+        ]
+    )
+
+
+@operation(
+    "GET",
+    "/v1/leaderboards/{board}/entries",
+    tag=TAG,
+    scope=READ,
+    summary="Read a page of entries",
+    example=Example(query="limit=2", answer=_EXAMPLE_ENTRIES),
+)
+async def read_entries(leaderboards: Leaderboards, path: BoardPath, query: PageQuery) -> Entries:
+    """Best first. With `min_score` or `max_score`, only entries within them, and `total` counts
+    those. With `members`, the entries of those members who are on the board, with their ranks
+    among all; it cannot be combined with the others."""
+    if query.members is UNSET:
+        page = await leaderboards.page(
+            path.board,
+            query.offset,
+            query.limit,
+            minimum=None if query.min_score is UNSET else query.min_score,
+            maximum=None if query.max_score is UNSET else query.max_score,
+            metadata=query.metadata,
+        )
+    elif query.min_score is not UNSET or query.max_score is not UNSET or query.offset:
+        raise InvalidInput("members cannot be combined with offset, min_score and max_score")
+    else:
+        page = await leaderboards.members(path.board, query.members, metadata=query.metadata)
+    return _entries(path.board, page, query.metadata)
+
+
+@operation(
+    "GET",
+    "/v1/leaderboards/{board}/members/{member}",
+    tag=TAG,
+    scope=READ,
+    summary="Read where a member stands",
+    errors=(NotFound,),
+    example=Example(
+        answer='{"member":"ada","score":1200,"rank":1,"percentile":100.0,"total":3}',
+    ),
+)
+async def read_standing(leaderboards: Leaderboards, path: MemberPath) -> Standing:
+    """404 if the member is not on the board."""
+    standing = await leaderboards.standing(path.board, path.member)
+    if standing is None:
+        raise NotFound("this member is not on this board")
+    entry, total = standing
+    return Standing(
+        member=path.member,
+        score=json_score(entry.score),
+        rank=entry.rank,
+        percentile=100 * (total - entry.rank + 1) / total,
+        total=total,
+        metadata=UNSET if entry.metadata is None else Raw(entry.metadata),
+    )
+
+
+@operation(
+    "GET",
+    "/v1/leaderboards/{board}/members/{member}/around",
+    tag=TAG,
+    scope=READ,
+    summary="Read the entries around a member",
+    errors=(NotFound,),
+    example=Example(query="radius=1", answer=_EXAMPLE_ENTRIES),
+)
+async def read_around(leaderboards: Leaderboards, path: MemberPath, query: AroundQuery) -> Entries:
+    """`radius` entries on either side; at the ends of the board the page is as long as anywhere.
+    404 if the member is not on the board."""
+    page = await leaderboards.around(path.board, path.member, query.radius, metadata=query.metadata)
+    if page is None:
+        raise NotFound("this member is not on this board")
+    return _entries(path.board, page, query.metadata)
+
+
+@operation(
+    "DELETE",
+    "/v1/leaderboards/{board}/members/{member}",
+    tag=TAG,
+    scope=WRITE,
+    summary="Remove a member",
+)
+async def remove_member(leaderboards: Leaderboards, path: MemberPath) -> None:
+    """The entry and its metadata. 204 also if the member was not on the board."""
+    await leaderboards.remove(path.board, path.member)
+
+
+OPERATIONS = (
+    configure_board,
+    read_board,
+    delete_board,
+    submit_scores,
+    submit_score_to_boards,
+    read_entries,
+    read_standing,
+    read_around,
+    remove_member,
+)
+
+
+def _board(board: str, ranking: Ranking, size: int) -> Board:
+    low, high = ranking.min_score, ranking.max_score
+    return Board(
+        board=board,
+        size=size,
+        order="desc" if ranking.descending else "asc",
+        keep=ranking.keep,
+        ties="member",
+        ranks="competition" if ranking.competition else "ordinal",
+        max_entries=ranking.max_entries,
+        min_score=None if low is None else json_score(low),
+        max_score=None if high is None else json_score(high),
+    )
+
+
+def _submit(entry: NewScore | NewScoreOnBoards) -> Submit:
+    metadata = None if entry.metadata is UNSET else compact(entry.metadata)
+    return Submit(name_bytes("member", entry.member), entry.score, metadata)
+
+
+def _submitted(done: Submission) -> Submitted:
+    member, score, rank, previous_rank, previous_score, changed = done
+    return Submitted(
+        member=member.decode(),
+        score=json_score(score),
+        rank=rank,
+        previous_rank=previous_rank,
+        previous_score=None if previous_score is None else json_score(previous_score),
+        changed=changed,
+    )
+
+
+def _entries(board: str, page: Page, metadata: bool) -> Entries:
+    return Entries(
+        board=board,
+        total=page.total,
+        entries=[_ranked(entry, metadata) for entry in page.entries],
+    )
+
+
+def _ranked(entry: Entry, metadata: bool) -> Ranked:
+    rank, member, score, note = entry
+    return Ranked(
+        rank=rank,
+        member=member.decode(),
+        score=json_score(score),
+        metadata=Raw(note or b"null") if metadata else UNSET,
+    )

@@ -1,0 +1,75 @@
+"""The words that bodies, paths and answers share: names, scores, seconds, instants, raw JSON."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Raw
+
+from realtime.services.durations import MAX_SECONDS
+
+__all__ = [
+    "JSON",
+    "MAX_FLOAT",
+    "BoardName",
+    "ChannelName",
+    "CounterName",
+    "Int64",
+    "MemberName",
+    "Name",
+    "RuleName",
+    "Score",
+    "Seconds",
+    "UserName",
+    "compact",
+    "instant",
+    "seconds",
+]
+
+MAX_FLOAT = 1.7976931348623157e308
+"""The largest double: as a bound it keeps NaN and the infinities out of query parameters."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WORDS = {"format": "name", "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"}
+_RULE = "1 to 255 bytes of UTF-8, no control characters"
+
+
+def _name(what: str, example: str) -> Meta:
+    return Meta(
+        min_length=1,
+        max_length=255,
+        description=f"{what}: {_RULE}.",
+        examples=[example],
+        extra_json_schema=_WORDS,
+    )
+
+
+Name = Annotated[str, _name("A name", "ada")]
+BoardName = Annotated[str, _name("The board", "arcade")]
+MemberName = Annotated[str, _name("The member", "ada")]
+CounterName = Annotated[str, _name("The counter", "visits")]
+UserName = Annotated[str, _name("The user", "ada")]
+RuleName = Annotated[str, _name("The rule", "login")]
+ChannelName = Annotated[str, _name("The channel", "news")]
+
+Score = Annotated[float, Meta(ge=-MAX_FLOAT, le=MAX_FLOAT, description="A finite double.")]
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Seconds = Annotated[float, Meta(gt=0, le=MAX_SECONDS, description="Seconds, above 0.")]
+JSON = Annotated[Raw, Meta(description="Any JSON value.")]
+
+
+def compact(raw: Raw) -> bytes:
+    """The JSON text without white space: subscribers are sent one line per frame."""
+    return msgspec.json.format(bytes(raw), indent=-1)
+
+
+def instant(microseconds: int) -> datetime:
+    """Microseconds since 1970 as the API shows them: RFC 3339 in UTC."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def seconds(microseconds: int) -> float:
+    """A duration as the API shows it."""
+    return microseconds / 1_000_000
