@@ -375,15 +375,15 @@ async def remove_member(leaderboards: Leaderboards, path: MemberPath) -> None:
 
 
 OPERATIONS = (
-    configure_board,
-    read_board,
-    delete_board,
     submit_scores,
-    submit_score_to_boards,
     read_entries,
     read_standing,
     read_around,
     remove_member,
+    submit_score_to_boards,
+    configure_board,
+    read_board,
+    delete_board,
 )
 
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 import realtime
-from realtime.errors import RealtimeError, Unauthorized, Unavailable
+from realtime.errors import Forbidden, RealtimeError, Unauthorized, Unavailable
 from realtime.http.idempotency import MAX_KEY
 from realtime.http.operation import Operation
 from realtime.http.problem import Problem
@@ -25,7 +25,9 @@ Json = dict[str, Any]
 REF = "#/components/schemas/{name}"
 
 ABOUT = """\
-Leaderboards, counters, sessions, rate limits and live channels in one process.
+Every request carries a key, `Authorization: Bearer <key>`; `realtime keys create` makes one.
+While the service has no key it needs none, and listens on this machine only. The scope that a
+key needs stands at the right of each operation.
 
 Durations are seconds, instants RFC 3339 in UTC, ranks begin at 1. Names of boards, members,
 counters, users, rules and channels are 1 to 255 bytes of UTF-8 without control characters; in
@@ -95,9 +97,7 @@ class _Schemas:
             bodies.update(dict.fromkeys((*operation.inputs.get("body", ()), *operation.answers)))
             for kind in ("path", "query", "headers"):
                 inputs.update(dict.fromkeys(operation.inputs.get(kind, ())))
-        refs, components = msgspec.json.schema_components(
-            [*bodies, *inputs], ref_template=REF
-        )
+        refs, components = msgspec.json.schema_components([*bodies, *inputs], ref_template=REF)
         self._refs = dict(zip((*bodies, *inputs), refs, strict=True))
         self._inputs = {shape: components.pop(_name(self._refs[shape])) for shape in inputs}
         self.components: Json = components
@@ -236,7 +236,7 @@ def _system_paths() -> Json:
             "503 while it loads or shuts down, or while its store is away.",
             Unavailable,
         ),
-        "/metrics": _page("metrics", "Figures for Prometheus", "", Unauthorized),
+        "/metrics": _page("metrics", "Figures for Prometheus", "", Unauthorized, Forbidden),
     }
 
 

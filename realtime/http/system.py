@@ -35,7 +35,9 @@ __all__ = ["Pages", "pages"]
 SCRAPE = Scope("admin", "read")
 HTML = {
     # The page is one file: whatever it might be made to load, it must not.
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "content-security-policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+    ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
