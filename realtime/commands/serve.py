@@ -20,9 +20,12 @@ def run(parsed: argparse.Namespace) -> int:
     check_access(settings)
     logs.configure(settings.log_level, settings.log_format)
     from realtime.app import serve  # only now: it takes longer than all that came before
+    from realtime.snapshots import DirectoryInUse, SnapshotError
 
     try:
         serve(settings, functools.partial(print, flush=True))
+    except (DirectoryInUse, SnapshotError) as error:
+        raise CommandError(str(error)) from None
     except OSError as error:
         raise CommandError(_reason(error, settings)) from None
     return 0
