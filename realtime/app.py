@@ -22,10 +22,11 @@ import uvloop
 
 from realtime.access import Access
 from realtime.collector import Collector
+from realtime.direct import direct_http
 from realtime.embedded import Embedded
 from realtime.http import api
 from realtime.metrics import Probe
-from realtime.server import HttpBounds, bounded_http, cut_off_slow_requests
+from realtime.server import BoundedHttp, HttpBounds, bounded_http, cut_off_slow_requests
 from realtime.services.channels import HistoryPolicy
 from realtime.services.live import LiveBoards
 from realtime.settings import Settings
@@ -92,15 +93,21 @@ class Application:
             queue_bytes=settings.ws_queue_bytes,
             message_bytes=settings.ws_message_bytes,
         )
+        http: type[BoundedHttp]
+        if self.services.backend.immediate:
+            http = direct_http(bounds, lambda: self.state.ready, self.http)
+        else:
+            http = bounded_http(bounds, lambda: self.state.ready)
         config = uvicorn.Config(
             self.http,
-            http=bounded_http(bounds, lambda: self.state.ready),
+            http=http,
             ws=websocket_protocol(self.hub, self.services, self.access, options, self.live),  # type: ignore[arg-type]
             loop="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=round(bounds.idle_timeout),
             timeout_graceful_shutdown=settings.shutdown_timeout,
         )
         return _Server(config)

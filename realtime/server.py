@@ -36,6 +36,8 @@ class HttpBounds:
     """The request line and all headers; a browser sends about 1 KiB."""
     max_headers: int = 100
     max_connections: int = 50_000
+    idle_timeout: float = 75.0
+    """Between two requests of a connection that is kept alive."""
 
 
 class _Rejected(Exception):
@@ -59,6 +61,8 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.arriving_since: float | None = None
         """When the request that is arriving began; None while none is."""
+        self.idle_since: float | None = None
+        """When the last answer was written, if nothing has come since."""
         self.in_head = True
         self._head_bytes = 0
         self._hosts = 0
@@ -86,9 +90,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.arriving_since = self.loop.time()
-        self.in_head = True
-        self._hosts = 0
+        self.begin_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
@@ -99,6 +101,21 @@ class BoundedHttp(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        self.check_head()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self.end_message()
+        super().on_message_complete()
+
+    def begin_head(self) -> None:
+        """A request's first byte is here."""
+        self.arriving_since = self.loop.time()
+        self.in_head = True
+        self._hosts = 0
+
+    def check_head(self) -> None:
+        """A request's headers are here. Raises _Rejected, which stops the parser."""
         self.in_head = False
         headers = self.headers
         size = len(self.url) + sum([len(name) + len(value) + 4 for name, value in headers])
@@ -108,14 +125,12 @@ class BoundedHttp(HttpToolsProtocol):
         if self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
             self._rejection = (HTTPStatus.BAD_REQUEST, "a request names its host exactly once")
             raise _Rejected
-        super().on_headers_complete()
 
-    def on_message_complete(self) -> None:
+    def end_message(self) -> None:
+        """A request's last byte is here; the next one may begin within the same read."""
         self.arriving_since = None
-        # The next request may begin within the same read.
         self.in_head = True
         self._head_bytes = 0
-        super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
         self.arriving_since = None
@@ -143,6 +158,11 @@ class BoundedHttp(HttpToolsProtocol):
         bounds = self.bounds
         return now - since > (bounds.header_timeout if self.in_head else bounds.request_timeout)
 
+    def is_idle(self, now: float) -> bool:
+        """Whether nothing has come for so long that nothing is expected any more."""
+        since = self.idle_since
+        return since is not None and now - since > self.bounds.idle_timeout
+
     def _reject_head(self) -> None:
         self.reject(*_TOO_LARGE)
 
@@ -150,26 +170,20 @@ class BoundedHttp(HttpToolsProtocol):
 _TOO_LARGE = (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too large or too many")
 
 
-def bounded_http(limits: HttpBounds, ready: Callable[[], bool]) -> type[BoundedHttp]:
+def bounded_http(bounds: HttpBounds, is_ready: Callable[[], bool]) -> type[BoundedHttp]:
     """The protocol class with these bounds, for uvicorn, which makes the instances."""
-
-    class Protocol(BoundedHttp):
-        bounds = limits
-        is_ready = staticmethod(ready)
-
-    return Protocol
+    parts = {"bounds": bounds, "is_ready": staticmethod(is_ready)}
+    return type("Protocol", (BoundedHttp,), parts)
 
 
-def cut_off_slow_requests(connections: Iterable[object], now: float) -> int:
-    """Close the connections whose request takes too long to arrive; how many. O(connections)."""
-    late = [
-        connection
-        for connection in connections
-        if isinstance(connection, BoundedHttp) and connection.is_late(now)
-    ]
-    for connection in late:
-        connection.reject(HTTPStatus.REQUEST_TIMEOUT, "the request took too long to arrive")
-    return len(late)
+def cut_off_slow_requests(connections: Iterable[object], now: float) -> None:
+    """Close what takes too long to arrive, and what is kept alive for nothing. O(connections)."""
+    ours = [connection for connection in connections if isinstance(connection, BoundedHttp)]
+    for connection in ours:
+        if connection.is_late(now):
+            connection.reject(HTTPStatus.REQUEST_TIMEOUT, "the request took too long to arrive")
+        elif connection.is_idle(now):
+            connection.transport.close()
 
 
 def _problem(status: HTTPStatus, detail: str) -> bytes:

@@ -68,12 +68,16 @@ class Door:
             await self.pages(scope, receive, send)
             return
         try:
-            response = await self._respond(scope, receive)
+            response = await self.respond(scope, receive)
         except _Gone:
             return
         await _send(scope["method"], response, send)
 
-    async def _respond(self, scope: Scope, receive: Receive) -> Response:
+    async def respond(self, scope: Scope, receive: Receive) -> Response:
+        """The answer to a request under ``PREFIX``. Raises nothing but `_Gone`.
+
+        Of the scope it reads method, path, raw_path, query_string and headers.
+        """
         try:
             if not self.state.ready:
                 raise Unavailable(f"the service is {self.state.reason}")

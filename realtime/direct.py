@@ -1,0 +1,173 @@
+"""The short way from bytes to an answer, for requests that nobody has to wait for.
+
+uvicorn gives each request a task, an event, a scope and half a dozen messages, so that
+any application may wait in the middle of it. Ours does not: on a backend that never
+suspends, a request under ``/v1/`` is answered in one go once it has arrived. `DirectHttp` does
+just that, within the parser's callback: no task, no messages, one write.
+
+Whatever is not so simple goes the long way, which is uvicorn's own: other paths, bodies of
+unknown or excessive length, operations that may wait, a peer that does not read its answers,
+a peer that sends so many requests at once that others would have to wait.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from realtime.http.door import Door
+from realtime.http.problem import Response
+from realtime.server import BoundedHttp, HttpBounds
+
+__all__ = ["DirectHttp", "direct_http"]
+
+log = logging.getLogger("realtime")
+
+PREFIX = b"/v1/"
+WAITING = (b"/v1/admin/", b"/v1/batch")
+"""Operations that may suspend: a snapshot, and a batch that asks for one."""
+
+BURST = 64
+"""Requests answered at one go per read; each costs some 30 µs, and others want their turn."""
+
+
+class DirectHttp(BoundedHttp):
+    """`BoundedHttp` that answers what it can without a task."""
+
+    door: Door
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._is_direct = False
+        self._burst = 0
+        self._body = b""
+        self._length = 0
+        self._is_simple = True
+        """Nothing in the head asks for the long way."""
+
+    def data_received(self, data: bytes) -> None:
+        self._burst = 0
+        self.idle_since = None
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """As uvicorn's, but the scope is only made if somebody will read it."""
+        self.begin_head()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._body = b""
+        self._length = 0
+        self._is_simple = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        name = self.headers[-1][0]
+        if name == b"content-length":
+            self._length = int(value) if value.isdigit() and len(value) < 10 else 1 << 62
+        elif name in (b"transfer-encoding", b"expect", b"upgrade"):
+            self._is_simple = False
+
+    def on_headers_complete(self) -> None:
+        self.check_head()
+        self._is_direct = self._may_be_direct()
+        if not self._is_direct:
+            self._make_scope()
+            HttpToolsProtocol.on_headers_complete(self)
+
+    def on_body(self, body: bytes) -> None:
+        if self._is_direct:
+            self._body = self._body + body if self._body else body
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if not self._is_direct:
+            super().on_message_complete()
+            return
+        self.end_message()
+        self._burst += 1
+        try:
+            self._answer()
+        except Exception:
+            # Raised through the parser it would pass for the client's fault.
+            log.exception("a request could not be answered")
+            self.reject(HTTPStatus.INTERNAL_SERVER_ERROR, "our fault; the log has it")
+
+    def _may_be_direct(self) -> bool:
+        url = self.url
+        return (
+            self._is_simple
+            and url.startswith(PREFIX)
+            and not url.startswith(WAITING)
+            and self._length <= self.door.body_limit
+            and self._burst < BURST
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self.pipeline
+            and not self.flow.write_paused
+        )
+
+    def _answer(self) -> None:
+        parsed = httptools.parse_url(self.url)
+        path: bytes = parsed.path
+        parser = self.parser
+        method = parser.get_method().decode("ascii")
+        scope = {
+            "method": method,
+            "path": path.decode("ascii"),  # the door decodes what is escaped, from the raw path
+            "raw_path": path,
+            "query_string": parsed.query or b"",
+            "headers": self.headers,
+        }
+        response = _run(self.door.respond(scope, self._receive))
+        keep = parser.should_keep_alive() and parser.get_http_version() != "1.0"
+        self._write(response, method != "HEAD", keep)
+
+    async def _receive(self) -> dict[str, Any]:
+        return {"type": "http.request", "body": self._body}
+
+    def _write(self, response: Response, with_body: bool, keep: bool) -> None:
+        status, headers, body = response
+        head = [STATUS_LINE[status]]
+        for name, value in (*self.server_state.default_headers, *headers):
+            head += (name, b": ", value, b"\r\n")
+        if status != HTTPStatus.NO_CONTENT:
+            head.append(b"content-length: %d\r\n" % len(body))
+        head.append(b"\r\n" if keep else b"connection: close\r\n\r\n")
+        if with_body:
+            head.append(body)
+        self.transport.write(b"".join(head))
+        self.server_state.total_requests += 1
+        if keep:
+            self.idle_since = self.loop.time()
+        else:
+            self.transport.close()
+
+    def _make_scope(self) -> None:
+        """What uvicorn would have made when the request began."""
+        url, headers, expected = self.url, self.headers, self.expect_100_continue
+        HttpToolsProtocol.on_message_begin(self)
+        self.url, self.expect_100_continue = url, expected
+        self.headers.extend(headers)
+
+
+def direct_http(bounds: HttpBounds, is_ready: Callable[[], bool], door: Door) -> type[DirectHttp]:
+    """The protocol class in front of this door, for uvicorn, which makes the instances."""
+    parts = {"bounds": bounds, "is_ready": staticmethod(is_ready), "door": door}
+    return type("Protocol", (DirectHttp,), parts)
+
+
+def _run(answer: Awaitable[Response]) -> Response:
+    """The result of a coroutine that does not wait. One that does is a bug of ours."""
+    coroutine = answer.__await__()
+    try:
+        next(coroutine)
+    except StopIteration as done:
+        response: Response = done.value
+        return response
+    raise RuntimeError("an operation waited on the way that is only for those that do not")
