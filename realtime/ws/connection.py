@@ -4,7 +4,7 @@ uvicorn parses the HTTP request, and on an upgrade hands the transport to what
 `websocket_protocol` makes. From there on no ASGI is involved: ASGI wants every message
 encoded, framed and sent per connection, and fan-out is fast because it does those once.
 
-    transport ─> ServerProtocol (frames) ─> backlog of commands ─> Client
+    transport ─> Frames ─> backlog of commands ─> Client
     transport <─ Outbox <─ Hub (shared frames) and Client (replies)
 
 The commands of a connection are carried out one after the other. On a backend that never
@@ -36,7 +36,6 @@ from uvicorn.server import ServerState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import OPEN
-from websockets.server import ServerProtocol
 
 from realtime.access import Access
 from realtime.errors import InvalidRequest
@@ -46,7 +45,7 @@ from realtime.ws import codes, messages
 from realtime.ws.client import Client
 from realtime.ws.codes import Close, Disconnect
 from realtime.ws.door import Door, Options
-from realtime.ws.handshake import bearer, rejection
+from realtime.ws.handshake import Frames, bearer, rejection
 from realtime.ws.hub import Hub
 from realtime.ws.outbox import Outbox
 
@@ -100,7 +99,7 @@ class Connection(asyncio.Protocol):
         self._door = door
         self._connections = cast(set[object], server_state.connections)
         self._tasks = server_state.tasks
-        self._frames = ServerProtocol(max_size=door.options.message_bytes)
+        self._frames = Frames(max_size=door.options.message_bytes)
         self._state = State.HANDSHAKE
         self._backlog: deque[str | Close] = deque()
         self._deaf = False
@@ -115,8 +114,7 @@ class Connection(asyncio.Protocol):
 
     # What the event loop and uvicorn call
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         door = self._door
         self._transport = transport
         self._outbox = Outbox(door.hub, transport, door.options.queue_bytes, self._overflow)

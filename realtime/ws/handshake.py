@@ -13,10 +13,24 @@ from urllib.parse import urlsplit
 
 from websockets.datastructures import Headers, MultipleValuesError
 from websockets.http11 import Request
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
-__all__ = ["PATH", "Rejection", "bearer", "rejection"]
+__all__ = ["PATH", "Frames", "Rejection", "bearer", "rejection"]
 
 PATH = "/connection/websocket"
+
+
+class Frames(ServerProtocol):
+    """The WebSocket protocol, sans-I/O, without extensions and without subprotocols.
+
+    Compression stays off: it cannot be shared between connections, costs each of them 30 KiB
+    and more, and some clients then reorder what they send.
+    """
+
+    def process_subprotocol(self, headers: Headers) -> Subprotocol | None:
+        """Not even parsed: old stock clients send this header empty, which is not allowed."""
+        return None
 
 
 class Rejection(NamedTuple):

@@ -84,7 +84,7 @@ class Subscribe(Struct):
     join_leave: bool = False
     flag: Number = 0
     type: Number = 0
-    tf: Raw | None = None
+    tf: dict[str, object] | None = None
 
 
 class Unsubscribe(Struct):

@@ -1,0 +1,159 @@
+"""The real door over the real engine, within the test's own event loop, on a clock it moves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from engine.clock import SECOND, ManualClock
+from realtime.access import Access
+from realtime.backends.base import Backend
+from realtime.embedded import Embedded
+from realtime.server import HttpBounds, bounded_http
+from realtime.services import DEFAULT_HISTORY, Services
+from realtime.services.channels import HistoryPolicy
+from realtime.services.live import LiveBoards
+from realtime.ws.connection import websocket_protocol
+from realtime.ws.door import Options
+from realtime.ws.hub import Hub
+from tests.ws.peer import Peer
+
+__all__ = ["House", "Suspending", "house"]
+
+T = TypeVar("T")
+
+
+class Suspending:
+    """A store whose every answer takes a few turns of the event loop, like one on a wire."""
+
+    def __init__(self, store: Any, turns: int = 3) -> None:
+        self._store = store
+        self._turns = turns
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+        if name == "listen":
+            return method
+
+        async def later(*args: Any, **options: Any) -> Any:
+            for _ in range(self._turns):
+                await asyncio.sleep(0)
+            answer = await method(*args, **options)
+            for _ in range(self._turns):
+                await asyncio.sleep(0)
+            return answer
+
+        return later
+
+
+@dataclass
+class House:
+    """Everything a test may want to look at or move."""
+
+    services: Services
+    hub: Hub
+    live: LiveBoards
+    engine_clock: ManualClock
+    state: ServerState
+    port: int
+    peers: list[Peer]
+    _now: list[float]
+
+    def pass_time(self, seconds: float) -> None:
+        """For deadlines of connections and for what the engine keeps."""
+        self._now[0] += seconds
+        self.engine_clock.advance(round(seconds * SECOND))
+        self.hub.wheel.turn()
+
+    async def dial(self, **options: Any) -> Peer:
+        """A peer after the WebSocket handshake, or what came of it."""
+        self.peers.append(await Peer.dial(self.port, **options))
+        return self.peers[-1]
+
+    async def peer(self, token: str = "", **options: Any) -> Peer:
+        """A peer after a successful connect command."""
+        peer = await self.dial(**options)
+        await peer.connect(token)
+        return peer
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Let the event loop turn until the condition holds; the test's time-out ends it."""
+        while not condition():  # noqa: ASYNC110  # what is waited for sets no event
+            await asyncio.sleep(0)
+
+    def shut_down(self) -> None:
+        """What uvicorn does first on SIGTERM."""
+        for connection in list(self.state.connections):
+            connection.shutdown()
+
+
+def _suspending(backend: Backend) -> Backend:
+    return replace(
+        backend,
+        channels=Suspending(backend.channels),
+        presence=Suspending(backend.presence),
+        immediate=False,
+    )
+
+
+@contextlib.asynccontextmanager
+async def house(
+    *,
+    options: Options | None = None,
+    access: Access | None = None,
+    history: HistoryPolicy = DEFAULT_HISTORY,
+    suspending: bool = False,
+    wrap: Callable[[Backend], Backend] | None = None,
+) -> AsyncIterator[House]:
+    """A served house; leaving it ends every connection and checks that nobody is left behind."""
+    now = [1000.0]
+    clock = ManualClock()
+    services = Embedded(clock, history=history).services
+    wrap = _suspending if suspending else wrap
+    if wrap is not None:
+        services = Services.on(wrap(services.backend), history)
+    hub = Hub(lambda: now[0])
+    live = LiveBoards(services, hub.is_watched, interval=0)
+    services.backend.channels.listen(hub.deliver)
+    state = ServerState()
+    protocol = websocket_protocol(hub, services, access or Access(None), options or Options(), live)
+    config = uvicorn.Config(_no_http, ws=protocol, lifespan="off", log_config=None)  # type: ignore[arg-type]
+    config.load()
+    http = bounded_http(HttpBounds(), lambda: True)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: http(config, state, {}, loop), "127.0.0.1", 0)
+    running = [asyncio.create_task(hub.run()), asyncio.create_task(live.run())]
+    await asyncio.sleep(0)
+    built = House(services, hub, live, clock, state, server.sockets[0].getsockname()[1], [], now)
+    try:
+        yield built
+    finally:
+        server.close()
+        built.shut_down()
+        built.pass_time(1000)  # nobody answers: their last term ends
+        await _drained(built)
+        for peer in built.peers:
+            await peer.end()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _drained(built: House) -> None:
+    """Whatever clients did, nothing of them stays behind."""
+    await built.until(lambda: not (built.state.connections or built.state.tasks))
+    await asyncio.sleep(0)
+    hub = built.hub
+    await built.until(lambda: not hub.clients and not built.state.tasks)
+    assert (hub.connections, hub.subscriptions, hub._topics) == (0, 0, {})
+    assert not await built.services.channels.active()
+
+
+async def _no_http(scope: object, receive: object, send: object) -> Awaitable[None]:
+    raise AssertionError("no plain HTTP is expected here")

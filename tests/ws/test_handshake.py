@@ -1,0 +1,89 @@
+"""Who may open a connection at all: path, origin, and a service that is ready."""
+
+from __future__ import annotations
+
+import pytest
+
+from realtime.ws.door import Options
+from tests.ws.conftest import Serve
+from tests.ws.house import House
+
+
+@pytest.mark.parametrize("path", ["/", "/connection", "/connection/websocket/", "/v1/channels"])
+async def test_other_paths_are_not_found(serve: Serve, path: str) -> None:
+    house = await serve()
+    assert (await house.dial(path=path)).status == 404
+
+
+async def test_a_query_is_ignored(serve: Serve) -> None:
+    house = await serve()
+    assert (await house.dial(path="/connection/websocket?cf_protocol=json")).status == 101
+
+
+async def origin(house: House, value: str) -> int:
+    return (await house.dial(headers=(f"Origin: {value}",))).status
+
+
+async def test_our_own_pages_may_connect(serve: Serve) -> None:
+    house = await serve()
+    assert await origin(house, f"http://127.0.0.1:{house.port}") == 101
+    assert await origin(house, f"https://127.0.0.1:{house.port}") == 101
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["https://evil.example", "null", "http://127.0.0.1:1", "file://", "http://[", "several"],
+)
+async def test_foreign_pages_may_not(serve: Serve, value: str) -> None:
+    house = await serve()
+    assert await origin(house, value) == 403
+
+
+async def test_two_origins_are_none_of_ours(serve: Serve) -> None:
+    house = await serve()
+    own = f"Origin: http://127.0.0.1:{house.port}"
+    assert (await house.dial(headers=(own, own))).status == 403
+
+
+async def test_named_origins_may_connect(serve: Serve) -> None:
+    house = await serve(options=Options(allowed_origins=frozenset({"https://game.example"})))
+    assert await origin(house, "https://game.example") == 101
+    assert await origin(house, "https://game.example.evil.example") == 403
+
+
+async def test_all_origins_may_connect_if_told_so(serve: Serve) -> None:
+    house = await serve(options=Options(allowed_origins=frozenset({"*"})))
+    assert await origin(house, "https://anywhere.example") == 101
+    assert await origin(house, "null") == 101
+
+
+async def test_nobody_comes_in_before_the_service_is_ready(serve: Serve) -> None:
+    house = await serve()
+    house.hub.running = False
+    peer = await house.dial()
+    assert peer.status == 503
+    assert "retry-after: 1" in peer.head.lower()
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ("Sec-WebSocket-Protocol:", 101),  # what old stock clients send
+        ("Sec-WebSocket-Protocol: centrifuge-protobuf", 101),
+        ("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits", 101),
+        ("Sec-WebSocket-Key: twice", 400),
+        ("Sec-WebSocket-Version: 8", 400),
+        ("Content-Length: 5", 400),
+        ("X-Large: " + "x" * 9000, 431),
+    ],
+)
+async def test_odd_handshakes(serve: Serve, header: str, status: int) -> None:
+    house = await serve()
+    peer = await house.dial(headers=(header,))
+    assert peer.status == status
+    if status == 101:
+        assert "sec-websocket-extensions" not in peer.head.lower(), "compression stays off"
+        await peer.connect()
+    else:
+        await peer.eof()
+    await house.peer()
