@@ -1,0 +1,123 @@
+"""One rate-limit check inside the program, against the memory storage of `limits`.
+
+1,000 callers, 40 checks allowed in 60 s, and each caller asks more often than that, so both
+answers occur. The timed region holds the checks alone. Ours gives a full decision (allowed,
+remaining, retry and reset times) where `limits` gives a yes or no. The engine is given its
+keys as ready-made bytes; the service and `limits` build them from the caller's name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import NamedTuple
+
+from engine.limits import FixedWindow, LimitRule, SlidingWindow, TokenBucket
+from loadtest.compare import inside
+from loadtest.compare.inside import microseconds_each
+from loadtest.compare.report import Row
+from loadtest.compare.rounds import Contender, Effort
+from realtime.embedded import Embedded
+from realtime.services.limits import Algorithm, Limits, RuleSpec
+
+__all__ = ["rows"]
+
+CALLERS = 1_000
+LIMIT = 40
+MINUTE = 60_000_000
+"""Microseconds."""
+CHECKS_EACH = 60
+"""Of one caller in one round, 40 of which pass."""
+CHECKS = CALLERS * CHECKS_EACH
+TIMES = 4.0
+NOT_INSTALLED = "limits is not installed (PyPI; `make bench` installs it)"
+
+Measure = Callable[[int], float]
+
+
+class Pair(NamedTuple):
+    """An algorithm of ours and the one of `limits` that is nearest to it."""
+
+    algorithm: Algorithm
+    rule: LimitRule
+    strategy: str
+
+
+PAIRS = (
+    Pair("fixed_window", FixedWindow(LIMIT, MINUTE), "FixedWindowRateLimiter"),
+    Pair("sliding_window", SlidingWindow(LIMIT, MINUTE), "SlidingWindowCounterRateLimiter"),
+    Pair("token_bucket", TokenBucket(LIMIT, MINUTE, LIMIT), "FixedWindowRateLimiter"),
+)
+
+
+def rows(effort: Effort) -> list[Row]:
+    return [row for pair in PAIRS for row in _pair(pair, effort)]
+
+
+def _pair(pair: Pair, effort: Effort) -> list[Row]:
+    name = f"limits, {pair.strategy.removesuffix('RateLimiter')}, memory"
+    known = find_spec("limits") is not None
+    return inside.rows(
+        f"Rate-limit check, {pair.algorithm.replace('_', ' ')}",
+        [
+            Contender("realtime, engine", _engine(pair.rule)),
+            Contender("realtime, async service", _service(pair.algorithm)),
+        ],
+        Contender(name, _limits(pair.strategy)) if known else f"{name}: {NOT_INSTALLED}",
+        TIMES,
+        effort.rounds,
+    )
+
+
+def _engine(rule: LimitRule) -> Measure:
+    def measure(number: int) -> float:
+        take = Embedded().engine.buckets.take
+        keys = [b"rl:{bench}:{caller:%d}" % caller for caller in range(CALLERS)] * CHECKS_EACH
+
+        def work() -> None:
+            for key in keys:
+                take(key, rule)
+
+        return microseconds_each(work, CHECKS)
+
+    return measure
+
+
+def _service(algorithm: Algorithm) -> Measure:
+    def measure(number: int) -> float:
+        limits = Embedded().limits
+        keys = [f"caller:{caller}" for caller in range(CALLERS)] * CHECKS_EACH
+
+        async def work() -> None:
+            for key in keys:
+                await limits.take("bench", key)
+
+        asyncio.run(_define(limits, algorithm))
+        return microseconds_each(lambda: asyncio.run(work()), CHECKS)
+
+    return measure
+
+
+async def _define(limits: Limits, algorithm: Algorithm) -> None:
+    await limits.define("bench", RuleSpec(algorithm, LIMIT, 60.0))
+
+
+def _limits(strategy: str) -> Measure:
+    per_minute = import_module("limits").RateLimitItemPerMinute(LIMIT)
+    build = getattr(import_module("limits.strategies"), strategy)
+
+    storage = import_module("limits.storage").MemoryStorage
+
+    def measure(number: int) -> float:
+        hit = build(storage()).hit
+        keys = [f"caller:{caller}" for caller in range(CALLERS)] * CHECKS_EACH
+
+        def work() -> None:
+            for key in keys:
+                hit(per_minute, key)
+
+        return microseconds_each(work, CHECKS)
+
+    return measure

@@ -1,0 +1,1 @@
+"""What people use today, set up the way a good developer would."""

@@ -1,0 +1,133 @@
+"""How each server is started: ours, and those of the others.
+
+All are one process of work on loopback, without logs of requests. Ours keeps its defaults,
+snapshots included; Redis is told to write nothing to disk, which can only help it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from importlib.util import find_spec
+from pathlib import Path
+
+from loadtest.compare.processes import Missing, Server, answers, find, listens, running
+
+__all__ = ["fastapi_redis", "nchan", "realtime", "redis_server", "webdis"]
+
+NCHAN = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
+
+
+def realtime() -> AbstractContextManager[Server]:
+    """``realtime serve``, on uvloop, without an API key, with a data directory."""
+
+    def command(port: int, folder: Path) -> Sequence[str]:
+        serve = (sys.executable, "-m", "realtime", "serve", "--log-level", "warning")
+        return (*serve, "--port", str(port), "--data", str(folder / "data"))
+
+    return running(command, answers("/readyz"))
+
+
+def redis_server() -> AbstractContextManager[Server]:
+    path = find("redis-server", "redis-server")
+
+    def command(port: int, folder: Path) -> Sequence[str]:
+        memory_only = ("--save", "", "--appendonly", "no")
+        return (
+            path,
+            "--port",
+            str(port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            str(folder),
+            *memory_only,
+        )
+
+    return running(command, listens)
+
+
+def fastapi_redis(redis: Server) -> AbstractContextManager[Server]:
+    """The application beside this module, on uvicorn with its fastest loop and parser."""
+    for package in ("fastapi", "redis", "hiredis", "uvicorn", "uvloop"):
+        if find_spec(package) is None:
+            raise Missing(f"{package} is not installed (PyPI; `make bench` installs it)")
+
+    def command(port: int, folder: Path) -> Sequence[str]:
+        app = "loadtest.compare.peers.fastapi_redis:app"
+        options = ("--loop", "uvloop", "--http", "httptools", "--no-access-log")
+        quiet = ("--log-level", "warning")
+        return (sys.executable, "-m", "uvicorn", app, "--port", str(port), *options, *quiet)
+
+    url = f"redis://127.0.0.1:{redis.port}"
+    return running(command, answers("/openapi.json"), {"REDIS_URL": url})
+
+
+def webdis(redis: Server) -> AbstractContextManager[Server]:
+    """HTTP in front of Redis, in C; two threads, as Debian configures it."""
+    path = find("webdis", "webdis")
+
+    def command(port: int, folder: Path) -> Sequence[str]:
+        settings = {
+            "redis_host": "127.0.0.1",
+            "redis_port": redis.port,
+            "http_host": "127.0.0.1",
+            "http_port": port,
+            "threads": 2,
+            "daemonize": False,
+            "database": 0,
+            "verbosity": 0,
+            "logfile": str(folder / "webdis.log"),
+        }
+        (folder / "webdis.json").write_text(json.dumps(settings))
+        return (path, str(folder / "webdis.json"))
+
+    return running(command, answers("/PING"))
+
+
+def nchan() -> AbstractContextManager[Server]:
+    """nginx with nchan: one worker, and as much history per channel as ours keeps."""
+    path = find("nginx", "nginx")
+    if not NCHAN.exists():
+        raise Missing("nchan is not installed (Debian package libnginx-mod-nchan)")
+
+    def command(port: int, folder: Path) -> Sequence[str]:
+        config = folder / "nginx.conf"
+        config.write_text(_nginx_config(port, folder))
+        return (path, "-p", str(folder), "-c", str(config))
+
+    return running(command, listens)
+
+
+def _nginx_config(port: int, folder: Path) -> str:
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
+    return f"""
+load_module {NCHAN};
+worker_processes 1;
+daemon off;
+pid {folder}/pid;
+error_log stderr error;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    keepalive_requests 1000000;
+    {temporary}
+    server {{
+        listen 127.0.0.1:{port};
+        location = /publish {{
+            nchan_publisher;
+            nchan_channel_id bench;
+            nchan_message_buffer_length 100;
+            nchan_message_timeout 300s;
+        }}
+        location = /subscribe {{
+            nchan_subscriber websocket;
+            nchan_channel_id bench;
+            nchan_subscriber_first_message newest;
+        }}
+    }}
+}}
+"""
