@@ -44,6 +44,9 @@ log = logging.getLogger("realtime")
 TICK = 0.1
 """Seconds between two rounds of housekeeping."""
 
+BACKLOG = 2_048
+"""Connections that may wait to be accepted; uvicorn's own number."""
+
 SWEEP_BUDGET = 1_000
 """Microseconds a round may spend on giving back the memory of expired keys."""
 
@@ -212,12 +215,16 @@ def _stop_if_failed(task: asyncio.Task[None], server: _Server) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A bound socket. It is bound before anything is loaded, so that a second start fails fast."""
+    """A listening socket: whoever comes before we are ready waits, and is not turned away.
+
+    It listens before anything is loaded, so that a second start fails fast.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise

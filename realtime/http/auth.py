@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from realtime.access import Access, Principal
 from realtime.errors import Forbidden, Unauthorized
 from realtime.http.operation import Scope
+from realtime.origins import is_local_host, is_local_origin
 
 __all__ = ["admit", "check_scope"]
 
@@ -23,6 +24,7 @@ _SCHEME = b"bearer "
 def admit(access: Access, headers: Mapping[bytes, bytes], scope: Scope | None) -> Principal:
     """Who asks. Raises Unauthorized and Forbidden."""
     if access.open:
+        _refuse_foreign_pages(headers)
         return access.anonymous
     credentials = headers.get(b"authorization", b"")
     if credentials[:7].lower() != _SCHEME:
@@ -32,6 +34,15 @@ def admit(access: Access, headers: Mapping[bytes, bytes], scope: Scope | None) -
         raise Unauthorized("this key is not known, or no longer")
     check_scope(caller, scope)
     return caller
+
+
+def _refuse_foreign_pages(headers: Mapping[bytes, bytes]) -> None:
+    """Nobody needs a key, so a browser must not lend a stranger's page its way to us."""
+    if not is_local_host(headers.get(b"host", b"localhost").decode("latin-1")):
+        raise Forbidden("while no API key exists, the service answers to names of this machine")
+    origin = headers.get(b"origin")
+    if origin is not None and not is_local_origin(origin.decode("latin-1")):
+        raise Forbidden("while no API key exists, only pages of this machine may do this")
 
 
 def check_scope(caller: Principal, scope: Scope | None) -> None:
