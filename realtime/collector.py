@@ -58,10 +58,11 @@ class Collections:
 class Collector:
     """Owns the settings of the garbage collector from ``loaded`` on, until ``close``."""
 
-    __slots__ = ("_blocks", "_highest", "_ticks", "stats")
+    __slots__ = ("_before", "_blocks", "_highest", "_ticks", "stats")
 
     def __init__(self, blocks: Callable[[], int] = sys.getallocatedblocks) -> None:
         """``blocks`` tells how many memory blocks are in use: O(memory / 16 KiB), some 50 µs."""
+        self._before = gc.get_threshold()
         self._blocks = blocks
         self._highest = 0
         self._ticks = 0
@@ -87,7 +88,7 @@ class Collector:
     def close(self) -> None:
         """Give the process its settings back; for tests, and for who outlives the service."""
         gc.unfreeze()
-        gc.set_threshold(*_DEFAULTS)
+        gc.set_threshold(*self._before)
 
     def _freeze(self) -> None:
         gc.freeze()
@@ -102,9 +103,6 @@ class Collector:
         self.stats = replace(
             self.stats, full=self.stats.full + 1, last_seconds=took, longest_seconds=longest
         )
-
-
-_DEFAULTS = gc.get_threshold()
 
 
 @contextlib.contextmanager
