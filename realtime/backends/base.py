@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from engine.channel import History, Position, Publication, Recovery, recover
 from engine.errors import EngineError, NotAnInteger, OutOfBounds, WrongType
@@ -43,6 +43,7 @@ __all__ = [
     "FixedWindow",
     "Hashes",
     "History",
+    "ImmediateBuckets",
     "Keep",
     "LimitRule",
     "NotAnInteger",
@@ -202,6 +203,13 @@ class Buckets(Protocol):
     async def take_all(self, takes: Sequence[Take]) -> list[Decision]:
         """Spend all, or nothing if any is refused; one decision per take, as if it were alone
         after the earlier ones of the same call."""
+
+
+@runtime_checkable
+class ImmediateBuckets(Protocol):
+    """A capability of buckets in this process: a take that nobody has to wait for."""
+
+    def take_now(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision: ...
 
 
 class Sessions(Protocol):

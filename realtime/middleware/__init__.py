@@ -1,0 +1,18 @@
+"""Rate limits for anybody's Starlette or FastAPI app: see `realtime.middleware.ratelimit`."""
+
+from __future__ import annotations
+
+from realtime.middleware.clients import client_address
+from realtime.middleware.limiter import EmbeddedLimiter, Limiter
+from realtime.middleware.ratelimit import RateLimitMiddleware
+from realtime.middleware.remote import RemoteLimiter
+from realtime.middleware.rules import Rule
+
+__all__ = [
+    "EmbeddedLimiter",
+    "Limiter",
+    "RateLimitMiddleware",
+    "RemoteLimiter",
+    "Rule",
+    "client_address",
+]

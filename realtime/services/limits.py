@@ -6,7 +6,7 @@ A shadow rule decides and counts like any other, and never blocks.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple, cast
@@ -15,6 +15,7 @@ from realtime.backends.base import (
     Backend,
     Decision,
     FixedWindow,
+    ImmediateBuckets,
     LimitRule,
     SlidingWindow,
     Take,
@@ -26,7 +27,7 @@ from realtime.services.cached import Cached
 from realtime.services.durations import microseconds
 from realtime.services.names import name_bytes
 
-__all__ = ["Algorithm", "Limits", "RuleSpec", "Taker", "Verdict", "Wish"]
+__all__ = ["Algorithm", "Limits", "RuleSpec", "TakerNow", "Verdict", "Wish"]
 
 Algorithm = Literal["token_bucket", "sliding_window", "fixed_window"]
 
@@ -76,7 +77,7 @@ class Verdict(NamedTuple):
     allowed: bool
 
 
-Taker = Callable[[str, int], Awaitable[Decision]]
+TakerNow = Callable[[str, int], Decision]
 """``(key, cost)``"""
 
 
@@ -124,12 +125,15 @@ class Limits:
         bucket = bucket_key(found.encoded, name_bytes("key", key))
         return found.verdict(await self._buckets.take(bucket, found.build, cost))
 
-    def taker(self, rule: str, spec: RuleSpec) -> Taker:
+    def taker_now(self, rule: str, spec: RuleSpec) -> TakerNow | None:
         """`take` for a hot path: one rule that is known beforehand, and the bare decision.
 
-        The rule need not be defined; if it is, both spend from the same callers' states.
+        None if the store may have to be waited for. The rule need not be defined; if it is,
+        both spend from the same callers' states.
         """
-        name, built, take = name_bytes("rule", rule), spec.build(), self._buckets.take
+        if not isinstance(self._buckets, ImmediateBuckets):
+            return None
+        name, built, take = name_bytes("rule", rule), spec.build(), self._buckets.take_now
 
         @lru_cache(maxsize=4096)
         def bucket(key: str) -> bytes:
