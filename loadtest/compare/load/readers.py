@@ -51,7 +51,7 @@ async def run(port: int, path: str, rate: float) -> Latencies:
             tasks.create_task(_read(port, path, first + number / rate, period, ended))
             for number in range(CONNECTIONS)
         ]
-    return sorted(sum((task.result() for task in readers), []))
+    return sorted(latency for task in readers for latency in task.result())
 
 
 if __name__ == "__main__":
