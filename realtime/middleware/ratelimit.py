@@ -79,7 +79,7 @@ class RateLimitMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind not in ("http", "websocket"):
-            await self._lifespan(scope, receive, send)
+            await (self._lifespan if kind == "lifespan" else self.app)(scope, receive, send)
             return
         method = scope["method"] if kind == "http" else "GET"  # as a handshake is
         path = _path(scope) if scope.get("root_path") else scope["path"]
