@@ -45,7 +45,8 @@ EXPLANATIONS = (
         403,
         "Forbidden",
         "The key is good, but its scopes do not cover this operation; or the channel is one that "
-        "only the service publishes on.",
+        "only the service publishes on; or the service has no keys yet, and a web page of another "
+        "machine asks.",
         "Use a key with the scope that `detail` names, such as `leaderboards:write`.",
     ),
     Explanation(

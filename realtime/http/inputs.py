@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
-from msgspec.inspect import ListType, type_info
+from msgspec.inspect import Field, ListType, Metadata, type_info
 
 from realtime.access import Principal
 from realtime.errors import InvalidInput, InvalidRequest
@@ -58,7 +58,7 @@ def path_reader(shape: type[msgspec.Struct]) -> Reader:
 def query_reader(shape: type[msgspec.Struct]) -> Reader:
     """Query parameters; unknown, repeated and malformed ones raise InvalidInput."""
     fields = type_info(shape).fields  # type: ignore[attr-defined]
-    lists = frozenset(field.encode_name for field in fields if isinstance(field.type, ListType))
+    lists = frozenset(field.encode_name for field in fields if _is_list(field))
     unasked = None if any(field.required for field in fields) else shape()
 
     def read(call: Call) -> msgspec.Struct:
@@ -74,6 +74,11 @@ def query_reader(shape: type[msgspec.Struct]) -> Reader:
             raise InvalidInput(f"{where}: {text}") from None
 
     return read
+
+
+def _is_list(field: Field) -> bool:
+    bare = field.type.type if isinstance(field.type, Metadata) else field.type
+    return isinstance(bare, ListType)
 
 
 def header_reader(shape: type[msgspec.Struct]) -> Reader:

@@ -37,6 +37,7 @@ Order = Literal["desc", "asc"]
 Ranks = Literal["ordinal", "competition"]
 Ties = Literal["member"]
 Rank = Annotated[int, Meta(ge=1)]
+WithMetadata = Annotated[bool, Meta(description="Whether to answer metadata, too.")]
 Members = Annotated[list[MemberName], Meta(min_length=1, max_length=MAX_PAGE)]
 
 
@@ -52,7 +53,7 @@ class MemberPath(PathFields):
 class Rules(Body):
     """How a board ranks. The defaults are the rules of a board that was never configured."""
 
-    order: Order = "desc"
+    order: Annotated[Order, Meta(description="Whether the highest score is first.")] = "desc"
     keep: Annotated[
         Keep, Meta(description="Which of a member's scores counts; `sum` adds them up.")
     ] = "best"
@@ -62,9 +63,11 @@ class Rules(Body):
     ranks: Annotated[
         Ranks, Meta(description="Whether equal scores share a rank (1, 2, 2, 4) or not.")
     ] = "ordinal"
-    max_entries: Annotated[int, Meta(ge=1, le=2**53)] | None = None
-    min_score: Score | None = None
-    max_score: Score | None = None
+    max_entries: (
+        Annotated[int, Meta(ge=1, le=2**53, description="The worst beyond it are dropped.")] | None
+    ) = None
+    min_score: Annotated[Score, Meta(description="Lower scores are refused.")] | None = None
+    max_score: Annotated[Score, Meta(description="Higher scores are refused.")] | None = None
 
 
 class Board(Answer):
@@ -166,19 +169,20 @@ class Standing(Answer):
 
 
 class PageQuery(QueryFields):
-    offset: Annotated[int, Meta(ge=0, le=2**53)] = 0
-    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 10
-    min_score: Score | UnsetType = UNSET
-    max_score: Score | UnsetType = UNSET
-    members: Annotated[list[MemberName], Meta(min_length=1, max_length=MAX_PAGE)] | UnsetType = (
-        UNSET
-    )
-    metadata: bool = False
+    offset: Annotated[int, Meta(ge=0, le=2**53, description="How many to pass over.")] = 0
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="How many to answer at most.")] = 10
+    min_score: Annotated[Score, Meta(description="Leave lower scores out.")] | UnsetType = UNSET
+    max_score: Annotated[Score, Meta(description="Leave higher scores out.")] | UnsetType = UNSET
+    members: (
+        Annotated[Members, Meta(description="Only these; a comma in a name is written %2C.")]
+        | UnsetType
+    ) = UNSET
+    metadata: WithMetadata = False
 
 
 class AroundQuery(QueryFields):
-    radius: Annotated[int, Meta(ge=0, le=MAX_PAGE // 2)] = 5
-    metadata: bool = False
+    radius: Annotated[int, Meta(ge=0, le=MAX_PAGE // 2, description="On either side.")] = 5
+    metadata: WithMetadata = False
 
 
 _EXAMPLE_BOARD = (

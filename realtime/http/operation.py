@@ -147,10 +147,10 @@ class Operation:
 
     def problems(self) -> list[type[RealtimeError]]:
         """Every error that can be answered, by status."""
-        found = {InvalidRequest, Unauthorized, Unavailable, InternalError, InvalidInput}
-        found.update(self.errors)
-        if self.scope is not None:
-            found.add(Forbidden)
+        found = {
+            InvalidRequest, Unauthorized, Forbidden, InvalidInput, InternalError, Unavailable,
+            *self.errors,
+        }  # fmt: skip
         if "path" in self.inputs or self.writes:
             found.add(Conflict)  # a foreign type under the key, or an Idempotency-Key in use
         if "body" in self.inputs:

@@ -105,7 +105,7 @@ class Pages:
 
 def pages(pages: Pages) -> Starlette:
     """The application for everything that is not under /v1."""
-    return Starlette(
+    application = Starlette(
         routes=[
             Route("/", pages.home),
             Route("/healthz", pages.health),
@@ -121,6 +121,8 @@ def pages(pages: Pages) -> Starlette:
             BackendUnavailable: _error,
         },
     )
+    application.router.redirect_slashes = False  # it would answer with an address made of Host
+    return application
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
