@@ -82,7 +82,7 @@ class Option:
         if isinstance(self.default, tuple):
             return ",".join(self.default)
         if isinstance(self.default, float):
-            return f"{self.default:g}"
+            return _plain(self.default)
         return "" if self.default is None else str(self.default)
 
 
@@ -105,7 +105,7 @@ def number(low: float, high: float, metavar: str = "SECONDS") -> Kind:
             raise ValueError
         return _within(float(given), low, high)
 
-    return Kind(metavar, f"a number from {low:g} to {high:g}", read)
+    return Kind(metavar, f"a number from {_plain(low)} to {_plain(high)}", read)
 
 
 def one_of(*choices: str) -> Kind:
@@ -222,8 +222,10 @@ def refuse_unknown(what: str, given: Iterable[str], known: Iterable[str]) -> Non
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown word: which one may have been meant."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    # What they all begin with must not make them look alike.
+    by_rest = {word.removeprefix(PREFIX): word for word in known}
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), by_rest, n=1)
+    return f"; did you mean {by_rest[near[0]]}?" if near else ""
 
 
 def _read(option: Option, given: object, written: str) -> object:
@@ -240,3 +242,8 @@ def _within(given: Number, low: float, high: float) -> Number:
     if not low <= given <= high:
         raise ValueError
     return given
+
+
+def _plain(number: float) -> str:
+    """As people write it: no exponent, no .0."""
+    return f"{number:.0f}" if number == int(number) else f"{number:g}"

@@ -87,7 +87,7 @@ class Settings:
         NAMES,
         ACCESS,
         "Web origins that may open a WebSocket, like https://example.com; * allows all. "
-        "Programs that send no Origin always may.",
+        "Its own pages, and programs that send no Origin, always may.",
     )
 
     max_body: int = option(
