@@ -189,7 +189,7 @@ def cut_off_slow_requests(connections: Iterable[object], now: float) -> None:
 def _problem(status: HTTPStatus, detail: str) -> bytes:
     code = status.phrase.lower().replace(" ", "-")
     document = {
-        "type": f"/docs#{code}",
+        "type": f"/docs/errors#{code}",
         "title": status.phrase,
         "status": int(status),
         "detail": detail,

@@ -147,10 +147,17 @@ AT_THE_SERVER = (
         "Send fewer or shorter headers; the bound is a setting, 32 KiB by default.",
     ),
     Explanation(
+        "internal-server-error",
+        500,
+        "Internal Server Error",
+        "Our fault. Whether the request took effect is not known. The connection is closed.",
+        "Look into the log of the service; the traceback stands there.",
+    ),
+    Explanation(
         "service-unavailable",
         503,
         "Service Unavailable",
-        "There are too many connections. This one is closed.",
+        "There are too many connections, or nothing is loaded yet. This connection is closed.",
         "Share connections between requests; try again later.",
     ),
 )
