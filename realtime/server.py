@@ -136,6 +136,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.arriving_since = None
         if self.is_ready():
             super().handle_websocket_upgrade()
+            self.parser = None  # it refers to us: else both would wait for the collector
         else:
             self.reject(HTTPStatus.SERVICE_UNAVAILABLE, "the service is not ready yet")
 

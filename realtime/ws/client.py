@@ -91,6 +91,7 @@ class Client:
 
     async def depart(self) -> None:
         """Forget the client. Its socket is closed already."""
+        self._close = _ignore
         if self._subscriptions is not None:
             self._door.hub.exit(self)
             subscriptions, self._subscriptions = self._subscriptions, None
@@ -224,6 +225,10 @@ _COMMANDS: dict[type, Callable[[Client, int, Any], Awaitable[None]]] = {
     messages.Send: Client._send,
     type(None): Client._unknown,
 }
+
+
+def _ignore(close: Close) -> None:
+    """Closed already; and the connection is not kept alive by being called back."""
 
 
 def _page(found: list[Publication], most: int) -> list[Raw]:

@@ -144,6 +144,7 @@ class Connection(asyncio.Protocol):
         self._leave_open(State.GONE)
         self._door.hub.wheel.clear(self)
         self._connections.discard(self)
+        self._frames.parser.close()  # it refers to itself: without this it waits for the collector
 
     def shutdown(self) -> None:
         """The server stops; another one may be up by the time the client comes back."""
@@ -183,12 +184,8 @@ class Connection(asyncio.Protocol):
 
     def _greet(self, request: Request) -> None:
         door, frames = self._door, self._frames
-        refused = rejection(
-            request, allowed_origins=door.options.allowed_origins, running=door.hub.running
-        )
+        refused = rejection(request, door.options.allowed_origins)
         response = frames.accept(request) if refused is None else frames.reject(*refused)
-        if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
-            response.headers["Retry-After"] = "1"
         frames.send_response(response)
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             return

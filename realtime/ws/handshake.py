@@ -40,14 +40,10 @@ class Rejection(NamedTuple):
     detail: str
 
 
-def rejection(
-    request: Request, *, allowed_origins: frozenset[str], running: bool
-) -> Rejection | None:
+def rejection(request: Request, allowed_origins: frozenset[str]) -> Rejection | None:
     """Why the request is turned away; None lets it in."""
     if request.path.partition("?")[0] != PATH:
         return Rejection(HTTPStatus.NOT_FOUND, f"WebSocket connections go to {PATH}")
-    if not running:
-        return Rejection(HTTPStatus.SERVICE_UNAVAILABLE, "starting or shutting down, try again")
     if not _may_come_from(_only(request.headers, "Origin"), request.headers, allowed_origins):
         return Rejection(HTTPStatus.FORBIDDEN, "pages of this origin may not connect")
     return None

@@ -84,8 +84,6 @@ class Hub:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """``clock`` answers seconds; tests pass one that they move."""
         self.wheel = Wheel(clock, TICK)
-        self.running = False
-        """Connections are taken only while it runs."""
         self.clients: dict[str, Client] = {}
         self.connections = 0
         self.subscriptions = 0
@@ -99,14 +97,10 @@ class Hub:
         self._dirty: list[Fan] = []
 
     async def run(self) -> None:
-        """Take connections and keep time for them, until cancelled."""
-        self.running = True
-        try:
-            while True:
-                await asyncio.sleep(self.wheel.tick)
-                self.wheel.turn()
-        finally:
-            self.running = False
+        """Keep time for the connections, until cancelled."""
+        while True:
+            await asyncio.sleep(self.wheel.tick)
+            self.wheel.turn()
 
     def is_watched(self, channel: str) -> bool:
         """Whether anybody here is subscribed, or about to be. O(1)."""

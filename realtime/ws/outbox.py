@@ -101,6 +101,7 @@ class Outbox:
         """The transport is gone."""
         self._forget()
         self._retire()
+        self._overflow = _ignore
 
     def pause(self) -> None:
         """The transport's buffer is over its mark."""
@@ -148,3 +149,7 @@ class Outbox:
 
 def _discard(data: bytes) -> None:
     """The sink of a connection that has been sent its last bytes."""
+
+
+def _ignore() -> None:
+    """Nothing can overflow any more; and nobody is kept alive by being called back."""

@@ -57,14 +57,6 @@ async def test_all_origins_may_connect_if_told_so(serve: Serve) -> None:
     assert await origin(house, "null") == 101
 
 
-async def test_nobody_comes_in_before_the_service_is_ready(serve: Serve) -> None:
-    house = await serve()
-    house.hub.running = False
-    peer = await house.dial()
-    assert peer.status == 503
-    assert "retry-after: 1" in peer.head.lower()
-
-
 @pytest.mark.parametrize(
     ("header", "status"),
     [
