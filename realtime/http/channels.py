@@ -70,10 +70,12 @@ class Published(Answer):
     epoch: Epoch
 
 
-class PublishedTo(Published):
+class PublishedTo(Answer):
     """The position of the publication on one of the channels."""
 
     channel: ChannelName
+    offset: Offset
+    epoch: Epoch
 
 
 class BroadcastAnswer(Answer):

@@ -124,10 +124,16 @@ class NewScoreOnBoards(Body):
     metadata: JSON | UnsetType = UNSET
 
 
-class SubmittedTo(Submitted):
+class SubmittedTo(Answer):
     """What became of a score on one of the boards."""
 
     board: BoardName
+    member: MemberName
+    score: Annotated[Score, Meta(description="The score that counts now.")]
+    rank: Rank | None
+    previous_rank: Rank | None
+    previous_score: Score | None
+    changed: bool
 
 
 class SubmittedToBoards(Answer):

@@ -111,11 +111,16 @@ class Decision(Answer):
     reset_after: Annotated[float, Meta(ge=0, description="Seconds until all is there again.")]
 
 
-class RuleDecision(Decision):
+class RuleDecision(Answer):
     """The decision on one of several takes."""
 
     rule: RuleName
     key: Key
+    allowed: bool
+    limit: Limit
+    remaining: Count
+    retry_after: float | None
+    reset_after: Annotated[float, Meta(ge=0)]
 
 
 class Decisions(Answer):

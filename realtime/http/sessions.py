@@ -96,10 +96,15 @@ class SessionAnswer(Answer):
     expires_at: datetime
 
 
-class CreatedSession(SessionAnswer):
+class CreatedSession(Answer):
     """A new session with its id, which is shown this once."""
 
     id: Id
+    user: UserName | None
+    data: Data
+    version: Annotated[int, Meta(ge=1)]
+    created_at: datetime
+    expires_at: datetime
 
 
 class UserSessions(Answer):
