@@ -21,6 +21,7 @@ def configure(level: str, form: str) -> None:
     handler.setFormatter(_Json() if form == "json" else _Text())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # it narrates its own start and end
+    logging.getLogger("websockets").setLevel(logging.WARNING)  # and this one every connection's
 
 
 class _Text(logging.Formatter):

@@ -51,7 +51,8 @@ from realtime.ws.outbox import Outbox
 
 __all__ = ["Connection", "Options", "websocket_protocol"]
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("websockets.server")
+"""Of the frame parser, which would look it up for every connection."""
 
 COMMANDS_PER_TURN = 64
 """Commands of one connection before others get their turn: a millisecond or two of work."""
@@ -99,7 +100,7 @@ class Connection(asyncio.Protocol):
         self._door = door
         self._connections = cast(set[object], server_state.connections)
         self._tasks = server_state.tasks
-        self._frames = Frames(max_size=door.options.message_bytes)
+        self._frames = Frames(max_size=door.options.message_bytes, logger=log)
         self._state = State.HANDSHAKE
         self._backlog: deque[str | Close] = deque()
         self._deaf = False
