@@ -14,7 +14,7 @@ from tests.service import Service, running_service
 from tests.test_server import ask, connected, is_well, read_all
 
 BODY = b'{"by":1}'
-POST = b"POST /v1/counters/%b/add HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+POST = b"POST /v1/counters/%b/add HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 CLOSE = b"Connection: close\r\n"
 
 
@@ -65,9 +65,12 @@ def test_a_request_may_come_byte_by_byte(service: Service) -> None:
 
 def test_a_long_pipeline_of_all_kinds_is_answered_in_order(service: Service) -> None:
     """More than a burst, both ways mixed: the answers must still come in the order asked."""
-    get = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+    get = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     batch = b'{"operations":[{"method":"POST","path":"/v1/counters/p/add","body":{}}]}'
-    slow = b"POST /v1/batch HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(batch) + batch
+    slow = (
+        b"POST /v1/batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(batch)
+        + batch
+    )
     unit = [sized(b"p"), get, sized(b"p"), slow, sized(b"p"), sized(b"p")]
     with connected(service) as connection:
         connection.sendall(b"".join(unit) * 50 + sized(b"p", extra=CLOSE))
@@ -80,7 +83,7 @@ def test_a_long_pipeline_of_all_kinds_is_answered_in_order(service: Service) -> 
 def test_a_head_has_a_length_and_no_body(service: Service) -> None:
     ask(service, sized(b"h", extra=CLOSE))
     with connected(service) as connection:
-        connection.sendall(b"HEAD /v1/counters/h HTTP/1.1\r\nHost: a\r\n" + CLOSE + b"\r\n")
+        connection.sendall(b"HEAD /v1/counters/h HTTP/1.1\r\nHost: localhost\r\n" + CLOSE + b"\r\n")
         answer = read_all(connection)
     assert answer.startswith(b"HTTP/1.1 200")
     assert b"content-length: 22\r\n" in answer
@@ -101,10 +104,12 @@ def test_a_peer_that_never_reads_is_not_written_to_without_end(service: Service)
     """Small requests with large answers: what piles up is bounded by pausing, not by memory."""
     entries = ",".join(f'{{"member":"m{n:0200}","score":{n}}}' for n in range(3))
     put = b'{"entries":[' + entries.encode() + b"]}"
-    scores = b"POST /v1/leaderboards/wide/scores HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n"
+    scores = (
+        b"POST /v1/leaderboards/wide/scores HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n"
+    )
     status, _ = ask(service, scores % len(put) + CLOSE + b"\r\n" + put)
     assert status == 200
-    page = b"GET /v1/leaderboards/wide/entries HTTP/1.1\r\nHost: a\r\n\r\n"
+    page = b"GET /v1/leaderboards/wide/entries HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with connected(service) as connection:
         connection.setblocking(False)
         sent = 0
