@@ -50,7 +50,8 @@ class RuleSpec:
             raise InvalidInput(f"a {self.algorithm} has no burst", path="$.burst")
         try:
             if self.algorithm == "token_bucket":
-                return TokenBucket(self.limit, period, self.burst or self.limit)
+                burst = self.limit if self.burst is None else self.burst
+                return TokenBucket(self.limit, period, burst)
             if self.algorithm == "sliding_window":
                 return SlidingWindow(self.limit, period)
             return FixedWindow(self.limit, period)
