@@ -149,8 +149,6 @@ class Connection(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """The server stops; another one may be up by the time the client comes back."""
-        if self._state is State.HANDSHAKE:
-            self._transport.close()
         self.close(codes.CLOSE_SHUTDOWN)
 
     def on_deadline(self) -> None:
@@ -185,7 +183,9 @@ class Connection(asyncio.Protocol):
 
     def _greet(self, request: Request) -> None:
         door, frames = self._door, self._frames
-        refused = rejection(request, door.options.allowed_origins)
+        refused = rejection(
+            request, allowed_origins=door.options.allowed_origins, is_open=door.access.open
+        )
         response = frames.accept(request) if refused is None else frames.reject(*refused)
         frames.send_response(response)
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:

@@ -1,20 +1,22 @@
 """May this request become a WebSocket connection? Decided before the upgrade, in HTTP's words.
 
-A browser sends cookies and reaches loopback on behalf of any page it shows, and WebSocket
-requests are not bound by the same-origin policy. What a page cannot forge is the Origin header, so
-that is what is checked; programs other than browsers send none and are let through.
+A browser reaches us on behalf of any page it shows, and WebSocket requests are not bound by
+the same-origin policy. What a page cannot forge is the Origin header, so that is what is
+checked: our own pages may connect, those that are allowed by name, and programs, which send
+none. While no key exists `realtime.origins` says who else may, and who may not.
 """
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from websockets.datastructures import Headers, MultipleValuesError
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
+
+from realtime.origins import is_local_host, is_local_origin
 
 __all__ = ["PATH", "Frames", "Rejection", "bearer", "rejection"]
 
@@ -40,13 +42,20 @@ class Rejection(NamedTuple):
     detail: str
 
 
-def rejection(request: Request, allowed_origins: frozenset[str]) -> Rejection | None:
-    """Why the request is turned away; None lets it in."""
+def rejection(
+    request: Request, *, allowed_origins: frozenset[str], is_open: bool
+) -> Rejection | None:
+    """Why the request is turned away; None lets it in. ``is_open``: no key exists."""
     if request.path.partition("?")[0] != PATH:
         return Rejection(HTTPStatus.NOT_FOUND, f"WebSocket connections go to {PATH}")
-    if not _may_come_from(_only(request.headers, "Origin"), request.headers, allowed_origins):
-        return Rejection(HTTPStatus.FORBIDDEN, "pages of this origin may not connect")
-    return None
+    host, origin = _only(request.headers, "Host") or "", _only(request.headers, "Origin")
+    if is_open and not is_local_host(host):
+        return Rejection(HTTPStatus.FORBIDDEN, "without keys only names of this machine are served")
+    if origin is None or not allowed_origins.isdisjoint((origin, "*")):
+        return None
+    if _is_own(origin, host) or (is_open and is_local_origin(origin)):
+        return None
+    return Rejection(HTTPStatus.FORBIDDEN, "pages of this origin may not connect")
 
 
 def bearer(headers: Headers) -> str:
@@ -55,14 +64,10 @@ def bearer(headers: Headers) -> str:
     return credentials.strip() if scheme.lower() == "bearer" else ""
 
 
-def _may_come_from(origin: str | None, headers: Headers, allowed: frozenset[str]) -> bool:
-    if origin is None or "*" in allowed or origin in allowed:
-        return True
-    try:
-        page = urlsplit(origin)
-    except ValueError:
-        return False
-    return page.scheme in ("http", "https") and page.netloc == (_only(headers, "Host") or "")
+def _is_own(origin: str, host: str) -> bool:
+    """Whether a page comes from where it wants to connect to."""
+    scheme, _, where = origin.partition("://")
+    return scheme in ("http", "https") and where.lower() == host.lower()
 
 
 def _only(headers: Headers, name: str) -> str | None:

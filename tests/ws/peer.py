@@ -67,6 +67,7 @@ class Peer:
         port: int,
         *,
         path: str = "/connection/websocket",
+        host: str = "",
         headers: tuple[str, ...] = (),
         receive_buffer: int | None = None,
     ) -> Peer:
@@ -82,7 +83,7 @@ class Peer:
         peer = cls(reader, writer)
         lines = [
             f"GET {path} HTTP/1.1",
-            f"Host: 127.0.0.1:{port}",
+            f"Host: {host or f'127.0.0.1:{port}'}",
             "Upgrade: websocket",
             "Connection: Upgrade",
             "Sec-WebSocket-Version: 13",

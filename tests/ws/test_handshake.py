@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import pytest
 
+from realtime import keyfile
+from realtime.access import Access
 from realtime.ws.door import Options
 from tests.ws.conftest import Serve
 from tests.ws.house import House
@@ -20,29 +25,52 @@ async def test_a_query_is_ignored(serve: Serve) -> None:
     assert (await house.dial(path="/connection/websocket?cf_protocol=json")).status == 101
 
 
-async def origin(house: House, value: str) -> int:
-    return (await house.dial(headers=(f"Origin: {value}",))).status
+async def origin(house: House, value: str, **options: object) -> int:
+    return (await house.dial(headers=(f"Origin: {value}",), **options)).status
 
 
-async def test_our_own_pages_may_connect(serve: Serve) -> None:
-    house = await serve()
+@pytest.fixture
+def guarded(tmp_path: Path) -> Access:
+    """A service with a key: it may be public."""
+    keyfile.add(tmp_path / "keys", keyfile.issue("app", ("*",), datetime.now(UTC)).record)
+    return Access(tmp_path / "keys")
+
+
+async def test_our_own_pages_may_connect(serve: Serve, guarded: Access) -> None:
+    house = await serve(access=guarded)
     assert await origin(house, f"http://127.0.0.1:{house.port}") == 101
     assert await origin(house, f"https://127.0.0.1:{house.port}") == 101
+    assert await origin(house, "https://Game.example", host="game.example") == 101
 
 
 @pytest.mark.parametrize(
     "value",
     ["https://evil.example", "null", "http://127.0.0.1:1", "file://", "http://[", "several"],
 )
-async def test_foreign_pages_may_not(serve: Serve, value: str) -> None:
-    house = await serve()
+async def test_foreign_pages_may_not(serve: Serve, guarded: Access, value: str) -> None:
+    house = await serve(access=guarded)
     assert await origin(house, value) == 403
 
 
-async def test_two_origins_are_none_of_ours(serve: Serve) -> None:
-    house = await serve()
+async def test_two_origins_are_none_of_ours(serve: Serve, guarded: Access) -> None:
+    house = await serve(access=guarded)
     own = f"Origin: http://127.0.0.1:{house.port}"
     assert (await house.dial(headers=(own, own))).status == 403
+
+
+async def test_without_keys_all_pages_of_this_machine_may_connect(serve: Serve) -> None:
+    house = await serve()
+    assert await origin(house, "http://localhost:3000") == 101
+    assert await origin(house, "https://evil.example") == 403
+
+
+async def test_without_keys_a_name_that_was_made_to_point_here_is_not_served(
+    serve: Serve,
+) -> None:
+    house = await serve()
+    assert await origin(house, "http://evil.example", host="evil.example") == 403
+    assert (await house.dial(host="evil.example")).status == 403
+    assert (await house.dial(host="localhost")).status == 101
 
 
 async def test_named_origins_may_connect(serve: Serve) -> None:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+from pathlib import Path
+
+import httpx
 
 from realtime.ws.door import Options
+from tests.service import Service, running_service
 from tests.ws.conftest import Serve
 from tests.ws.house import House
 from tests.ws.peer import Closed, Peer
@@ -112,3 +117,35 @@ async def test_a_pause_in_reading_costs_nothing(serve: Serve) -> None:
     assert connection._outbox.waiting == 0  # type: ignore[union-attr]
     await house.services.channels.publish("c", b"1")
     assert await late.published() == 1
+
+
+def test_a_crowd_that_never_reads_costs_a_service_next_to_nothing() -> None:
+    with running_service(None) as service:
+        asyncio.run(_crowd(service))
+
+
+async def _crowd(service: Service) -> None:
+    """30 who do not read and one who does; 10 MB are published to each."""
+    crowd = [await Peer.dial(service.port, receive_buffer=4 * KIB) for _ in range(30)]
+    reader, writer = await Peer.dial(service.port), await Peer.dial(service.port)
+    for peer in (reader, writer, *crowd):
+        await peer.connect()
+    for peer in (reader, *crowd):
+        await peer.subscribe("c")
+    before = _resident(service.process.pid)
+    most = 0
+    for number in range(1, 321):
+        await writer.ask(publish={"channel": "c", "data": "x" * 32 * KIB})
+        assert (await reader.pushed())["pub"]["offset"] == number
+        most = max(most, _resident(service.process.pid))
+    # Unbounded it would be 300 MB. What waits for one waits for all: it is held once.
+    assert most - before < 20 * KIB * KIB
+    metrics = await asyncio.to_thread(httpx.get, f"{service.url}/metrics")
+    assert "realtime_slow_closes_total 30.0" in metrics.text
+    for peer in (reader, writer, *crowd):
+        await peer.end()
+
+
+def _resident(pid: int) -> int:
+    """Bytes of memory that a process holds."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
