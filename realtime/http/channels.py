@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from realtime.backends.base import ClientInfo, Position, Publication
-from realtime.errors import Conflict, Forbidden, InvalidInput
+from realtime.errors import Conflict
 from realtime.http.operation import (
     Answer,
     Body,
@@ -144,7 +144,6 @@ class PresenceAnswer(Answer):
     tag=TAG,
     scope=PUBLISH,
     summary="Publish to a channel",
-    errors=(Forbidden,),
     example=Example(body='{"data":{"text":"hello"}}', answer='{"offset":7,"epoch":"KxWdQpZt"}'),
 )
 async def publish(channels: Channels, path: ChannelPath, body: NewPublication) -> Published:
@@ -162,7 +161,6 @@ async def publish(channels: Channels, path: ChannelPath, body: NewPublication) -
     tag=TAG,
     scope=PUBLISH,
     summary="Publish the same to several channels",
-    errors=(Forbidden,),
     example=Example(
         body='{"channels":["news","sport"],"data":{"text":"hello"}}',
         answer='{"results":[{"channel":"news","offset":7,"epoch":"KxWdQpZt"},'
@@ -199,11 +197,7 @@ async def read_history(channels: Channels, path: ChannelPath, query: HistoryQuer
     """All that is kept, or what came `since` an offset. Say the `epoch` of that offset, too: if
     the offsets have begun anew since then, the answer is 409. A first offset above `since` + 1
     means that publications in between are no longer kept."""
-    since = None
-    if query.since is not UNSET:
-        since = Position(query.since, "")
-    elif query.epoch is not UNSET:
-        raise InvalidInput("an epoch is of use with since only")
+    since = None if query.since is UNSET else Position(query.since, "")
     position, publications = await channels.history(path.channel, since=since, limit=query.limit)
     if query.epoch not in (UNSET, "", position.epoch):
         raise Conflict(f"the offsets have begun anew, in epoch {position.epoch}")

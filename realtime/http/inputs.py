@@ -23,6 +23,7 @@ __all__ = [
     "Reader",
     "body_reader",
     "header_reader",
+    "lists_of",
     "path_reader",
     "query_reader",
     "refuse_deep_json",
@@ -57,9 +58,8 @@ def path_reader(shape: type[msgspec.Struct]) -> Reader:
 
 def query_reader(shape: type[msgspec.Struct]) -> Reader:
     """Query parameters; unknown, repeated and malformed ones raise InvalidInput."""
-    fields = type_info(shape).fields  # type: ignore[attr-defined]
-    lists = frozenset(field.encode_name for field in fields if _is_list(field))
-    unasked = None if any(field.required for field in fields) else shape()
+    lists = lists_of(shape)
+    unasked = None if _required(shape) else shape()
 
     def read(call: Call) -> msgspec.Struct:
         if not call.query and unasked is not None:
@@ -74,6 +74,12 @@ def query_reader(shape: type[msgspec.Struct]) -> Reader:
             raise InvalidInput(f"{where}: {text}") from None
 
     return read
+
+
+def lists_of(shape: type[msgspec.Struct]) -> frozenset[str]:
+    """The query parameters that hold several values."""
+    fields: tuple[Field, ...] = type_info(shape).fields  # type: ignore[attr-defined]
+    return frozenset(field.encode_name for field in fields if _is_list(field))
 
 
 def _is_list(field: Field) -> bool:

@@ -38,6 +38,10 @@ Ranks = Literal["ordinal", "competition"]
 Ties = Literal["member"]
 Rank = Annotated[int, Meta(ge=1)]
 WithMetadata = Annotated[bool, Meta(description="Whether to answer metadata, too.")]
+Boards = Annotated[
+    list[BoardName],
+    Meta(min_length=1, max_length=MAX_BOARDS, extra_json_schema={"uniqueItems": True}),
+]
 Members = Annotated[list[MemberName], Meta(min_length=1, max_length=MAX_PAGE)]
 
 
@@ -120,7 +124,7 @@ class NewScoreOnBoards(Body):
 
     member: MemberName
     score: Score
-    boards: Annotated[list[BoardName], Meta(min_length=1, max_length=MAX_BOARDS)]
+    boards: Boards
     metadata: JSON | UnsetType = UNSET
 
 

@@ -15,12 +15,16 @@ import msgspec
 import realtime
 from realtime.errors import Forbidden, RealtimeError, Unauthorized, Unavailable
 from realtime.http.idempotency import MAX_KEY
+from realtime.http.inputs import lists_of
 from realtime.http.operation import Operation
 from realtime.http.problem import Problem
 
 __all__ = ["document"]
 
 Json = dict[str, Any]
+
+LONG = "request-header-fields-too-large"
+"""Answered by the server itself, and only to be expected where a query holds a list."""
 
 REF = "#/components/schemas/{name}"
 
@@ -75,7 +79,10 @@ def document(operations: Sequence[Operation]) -> Json:
         "paths": paths | _system_paths(),
         "components": {
             "schemas": schemas.components,
-            "responses": {error.code: _problem(error) for error in _by_status(problems)},
+            "responses": {
+                **{error.code: _problem(error) for error in _by_status(problems)},
+                LONG: _problem_of("The URL and the headers are too large together"),
+            },
             "securitySchemes": {
                 "bearer": {
                     "type": "http",
@@ -130,6 +137,7 @@ def _operation(operation: Operation, schemas: _Schemas) -> Json:
         "parameters": _parameters(operation, schemas),
         "responses": {
             str(operation.status): _answer(operation, schemas),
+            **({"431": {"$ref": f"#/components/responses/{LONG}"}} if _is_long(operation) else {}),
             **{
                 str(error.status): {"$ref": f"#/components/responses/{error.code}"}
                 for error in operation.problems()
@@ -199,6 +207,11 @@ def _answer(operation: Operation, schemas: _Schemas) -> Json:
         }
     if headers:
         answer["headers"] = headers
+    if operation.links:
+        answer["links"] = {
+            name: {"operationId": name, "parameters": {parameter: source}}
+            for name, (parameter, source) in operation.links.items()
+        }
     if operation.answers:
         schema = schemas.alternatives(operation.answers)
         answer["content"] = {"application/json": _media(schema, operation.example.answer)}
@@ -209,11 +222,19 @@ def _media(schema: Json, example: str) -> Json:
     return {"schema": schema} | ({"example": msgspec.json.decode(example)} if example else {})
 
 
+def _is_long(operation: Operation) -> bool:
+    """Whether its query may outgrow what the server lets a head be."""
+    shapes = operation.inputs.get("query", ())
+    return any(lists_of(shape) for shape in shapes)
+
+
+def _problem_of(description: str) -> Json:
+    content = {"application/problem+json": {"schema": {"$ref": REF.format(name="Problem")}}}
+    return {"description": description, "content": content}
+
+
 def _problem(error: type[RealtimeError]) -> Json:
-    response: Json = {
-        "description": error.title,
-        "content": {"application/problem+json": {"schema": {"$ref": REF.format(name="Problem")}}},
-    }
+    response = _problem_of(error.title)
     if error is Unavailable:
         response["headers"] = {
             "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}

@@ -133,6 +133,8 @@ class Operation:
     private: bool
     """The answer belongs to one caller: no cache may keep it."""
     answer_headers: Mapping[str, str]
+    links: Mapping[str, tuple[str, str]]
+    """Operations that the answer leads to, each with a parameter and where its value stands."""
     example: Example
     handler: Handler
 
@@ -169,6 +171,7 @@ def operation(
     errors: tuple[type[RealtimeError], ...] = (),
     private: bool = False,
     answer_headers: Mapping[str, str] | None = None,
+    links: Mapping[str, tuple[str, str]] | None = None,
     example: Example = NO_EXAMPLE,
 ) -> Callable[[Handler], Operation]:
     """Turn a handler into the declaration of an operation."""
@@ -193,6 +196,7 @@ def operation(
             errors=errors,
             private=private,
             answer_headers=answer_headers or {},
+            links=links or {},
             example=example,
             handler=handler,
         )

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType, field
 
 from realtime.backends.base import Session
-from realtime.errors import InvalidRequest, NotFound, VersionConflict
+from realtime.errors import NotFound, VersionConflict
 from realtime.http.operation import (
     Answer,
     Body,
@@ -23,7 +23,7 @@ from realtime.http.operation import (
     Scope,
     operation,
 )
-from realtime.http.values import JSON, Name, Seconds, UserName, compact, instant
+from realtime.http.values import JSON, Seconds, UserName, compact, instant
 from realtime.services.sessions import Sessions
 
 __all__ = ["OPERATIONS", "Lifetimes"]
@@ -32,13 +32,32 @@ TAG: Feature = "sessions"
 READ, WRITE = Scope(TAG, "read"), Scope(TAG, "write")
 
 MAX_ID = 255
-MAX_VERSION_DIGITS = 18
 
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID, description="The id of a session.")]
+FieldName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=255,
+        extra_json_schema={
+            "format": "name",
+            "pattern": "^[^_\\u0000-\\u001f\\u007f-\\u009f][^\\u0000-\\u001f\\u007f-\\u009f]*$",
+        },
+    ),
+]
 Data = Annotated[
-    dict[Name, JSON],
+    dict[FieldName, JSON],
     Meta(description="Fields with any JSON value; names do not start with an underscore."),
 ]
+IfMatch = Annotated[
+    str,
+    Meta(
+        pattern=r'^(\*|[0-9]{1,18}|"[0-9]{1,18}")$',
+        description="The version that must be current; a star is any.",
+        examples=['"1"'],
+    ),
+]
+THE_ID = ("header.Session-Id", "$response.body#/id")
 ETAG = {"ETag": "The version, for If-Match."}
 
 
@@ -56,10 +75,7 @@ class SessionHeaders(HeaderFields):
 
 
 class PatchHeaders(SessionHeaders):
-    if_match: (
-        Annotated[str, Meta(description="The version that must be current.", examples=['"1"'])]
-        | None
-    ) = field(name="If-Match", default=None)
+    if_match: IfMatch | UnsetType = field(name="If-Match", default=UNSET)
 
 
 class TouchQuery(QueryFields):
@@ -83,7 +99,7 @@ class SessionPatch(Body):
     """Fields to set and fields to remove, in one step."""
 
     set: Data = field(default_factory=dict)
-    unset: list[Name] = field(default_factory=list)
+    unset: list[FieldName] = field(default_factory=list)
 
 
 class SessionAnswer(Answer):
@@ -133,6 +149,7 @@ _EXAMPLE_FIELDS = (
     summary="Begin a session",
     status=201,
     private=True,
+    links=dict.fromkeys(("read_session", "patch_session", "end_session"), THE_ID),
     example=Example(
         body='{"user":"ada","data":{"theme":"dark"}}',
         answer='{"id":"V2hhdCBhIGN1cmlvdXMgcmVhZGVyIHlvdSBhcmU",' + _EXAMPLE_FIELDS,
@@ -270,11 +287,6 @@ def _compacted(data: Mapping[str, Raw]) -> dict[str, bytes]:
     return {name: compact(value) for name, value in data.items()}
 
 
-def _version(if_match: str | None) -> int | None:
+def _version(if_match: str | UnsetType) -> int | None:
     """The expected version: ``"3"`` as in the ETag, or plainly 3. A star is any version."""
-    if if_match is None or if_match == "*":
-        return None
-    digits = if_match.removeprefix('"').removesuffix('"')
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > MAX_VERSION_DIGITS:
-        raise InvalidRequest('header If-Match: expected a version, as in If-Match: "3"')
-    return int(digits)
+    return None if if_match in (UNSET, "*") else int(if_match.strip('"'))
