@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from starlette.types import Scope
 
-from realtime.backends.base import Decision
+from realtime.backends.base import BackendUnavailable, Decision
 from realtime.errors import Unavailable
 from realtime.middleware.answers import OUTAGE, Announcement, Header, Refusal, policies, refusal
 from realtime.middleware.limiter import Limiter, TakeNow
@@ -25,6 +25,9 @@ Answer = Refusal | list[Header]
 """A refusal, or the headers to add to the app's own response."""
 
 UNSEEN: list[Header] = []
+
+OUTAGES = (Unavailable, BackendUnavailable)
+"""There is no decision, and without one this request shall not pass."""
 
 
 class Ask(NamedTuple):
@@ -91,7 +94,7 @@ class _Single:
         cost = self._cost(scope)
         try:
             decision = await self._take(self._key(scope), cost)
-        except Unavailable:
+        except OUTAGES:
             return OUTAGE
         return UNSEEN if decision is None else self._answer(decision, cost)
 
@@ -127,7 +130,7 @@ class _Several:
         cost = self._cost(scope)
         try:
             decisions = await self._take(self._key(scope), cost)
-        except Unavailable:
+        except OUTAGES:
             return OUTAGE
         if decisions is None:
             return UNSEEN

@@ -32,7 +32,7 @@ SWEEP_BUDGET = 100
 
 
 class Limiter(Protocol):
-    """Decides. Every function it answers may raise `realtime.errors.Unavailable`."""
+    """Decides. What it answers may raise Unavailable, or BackendUnavailable: then it is a 503."""
 
     def taker_now(self, rule: Rule) -> TakeNow | None:
         """None if a decision may have to be waited for: then `taker` is used."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -11,13 +13,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message
 
 from engine.clock import SECOND, ManualClock
 from realtime.embedded import Embedded
 from realtime.middleware import EmbeddedLimiter, RateLimitMiddleware
 
-__all__ = ["Ask", "House"]
+__all__ = ["Ask", "House", "lifespan", "shop"]
 
 
 class House:
@@ -76,6 +78,24 @@ def shop() -> Starlette:
             Route("/", answer),
         ]
     )
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
+    """The app between its startup and its shutdown, as a server would see it through."""
+    asked: asyncio.Queue[Message] = asyncio.Queue()
+    told: asyncio.Queue[Message] = asyncio.Queue()
+    running = asyncio.create_task(_run(app, asked, told))
+    await asked.put({"type": "lifespan.startup"})
+    assert (await told.get())["type"] == "lifespan.startup.complete"
+    yield
+    await asked.put({"type": "lifespan.shutdown"})
+    assert (await told.get())["type"] == "lifespan.shutdown.complete"
+    await running
+
+
+async def _run(app: ASGIApp, asked: asyncio.Queue[Message], told: asyncio.Queue[Message]) -> None:
+    await app({"type": "lifespan", "state": {}}, asked.get, told.put)
 
 
 @pytest.fixture

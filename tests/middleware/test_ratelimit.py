@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from fastapi import FastAPI
@@ -16,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from realtime.middleware import EmbeddedLimiter, RateLimitMiddleware, Rule
-from tests.middleware.conftest import Ask, House, shop
+from tests.middleware.conftest import Ask, House, lifespan, shop
 from tests.middleware.fields import Item, parse
 
 ITEMS = Rule("items", limit=3, per=30)
@@ -422,3 +423,36 @@ async def test_two_apps_do_not_share_what_they_count() -> None:
     for _ in range(2):
         app = RateLimitMiddleware(shop(), rules={"*": ITEMS})
         assert await Ask(app).statuses(4) == [200, 200, 200, 429]
+
+
+async def test_the_lifespan_of_the_app_is_its_own(house: House) -> None:
+    events: list[str] = []
+
+    @contextlib.asynccontextmanager
+    async def around(app: Starlette) -> AsyncIterator[None]:
+        events.append("up")
+        yield
+        events.append("down")
+
+    app = house.guarded(Starlette(lifespan=around), rules={"*": ITEMS})
+    async with lifespan(app):
+        assert await Ask(app).statuses(4) == [404, 404, 404, 429]
+    assert events == ["up", "down"]
+
+
+async def test_what_is_neither_request_nor_handshake_nor_lifespan_passes_through(
+    house: House,
+) -> None:
+    seen: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["type"])
+
+    async def receive() -> Message:
+        raise AssertionError("nothing is received")
+
+    async def send(message: Message) -> None:
+        raise AssertionError("nothing is sent")
+
+    await house.guarded(app, rules={"*": ITEMS})({"type": "future"}, receive, send)
+    assert seen == ["future"]
