@@ -127,8 +127,9 @@ class Channels:
 
 
 def _publication(entry: StreamEntry) -> Publication:
-    fields = dict(zip(entry.fields[::2], entry.fields[1::2], strict=True))
-    return Publication(entry.id[0], fields.get(b"d", b"null"), fields.get(b"i"))
+    (offset, _), parts = entry
+    fields = dict(zip(parts[::2], parts[1::2], strict=True))
+    return Publication(offset, fields.get(b"d", b"null"), fields.get(b"i"))
 
 
 def epoch_letters(numbers: Callable[[int], int]) -> str:

@@ -36,10 +36,10 @@ def dump_stream(stream: Stream) -> Iterator[bytes]:
     """The value of a stream, node by node. O(n)."""
     yield length(sum(1 for _ in _nodes(stream.entries)))
     for node in _nodes(stream.entries):
-        first = node[0].id
+        first = node[0][0]
         yield string(first[0].to_bytes(8, "big") + first[1].to_bytes(8, "big"))
         yield string(pack(_elements(node)))
-    first = stream.entries[0].id if stream.entries else (0, 0)
+    first = stream.entries[0][0] if stream.entries else (0, 0)
     numbers = (len(stream), *stream.last_id, *first, *stream.max_deleted_id, stream.added, 0)
     yield b"".join(map(length, numbers))  # the last one: no consumer groups
 
@@ -77,7 +77,7 @@ def _load_node(source: Source, stream: Stream) -> None:
             raise Malformed(f"a stream's node has an id of {len(first)} bytes")
         start = int.from_bytes(first[:8], "big"), int.from_bytes(first[8:], "big")
         for entry in _entries(start, unpack(source.string())):
-            if entry.id <= stream.last_id:
+            if entry[0] <= stream.last_id:
                 raise Malformed("the ids of a stream do not grow")
             stream.append(*entry)
     except Malformed as fault:
@@ -96,7 +96,7 @@ def _entries(start: StreamId, elements: list[Element]) -> Iterator[StreamEntry]:
         for _ in range(total):
             flags, fields, end = _fields(elements, at, names)
             if not flags & DELETED:
-                yield StreamEntry(_moved(start, elements[at + 1], elements[at + 2]), fields)
+                yield _moved(start, elements[at + 1], elements[at + 2]), fields
             at = end
     except IndexError:
         raise Malformed("a stream's node ends within an entry") from None
@@ -150,14 +150,14 @@ def _nodes(entries: Iterable[StreamEntry]) -> Iterator[list[StreamEntry]]:
             yield node
             node, size = [], 0
         node.append(entry)
-        size += sum(map(len, entry.fields))
+        size += sum(map(len, entry[1]))
     if node:
         yield node
 
 
 def _elements(node: list[StreamEntry]) -> list[Element]:
     """What the listpack of a node holds."""
-    first, names = node[0].id, node[0].fields[::2]
+    first, names = node[0][0], node[0][1][::2]
     elements: list[Element] = [len(node), 0, len(names), *names, 0]
     for entry_id, fields in node:
         same = fields[::2] == names

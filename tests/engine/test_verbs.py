@@ -102,8 +102,8 @@ def test_a_stream_only_grows_and_counts_what_it_ever_held() -> None:
         stream.append((number, 0), (b"d", b"%d" % number))
     stream._check()
     assert (len(stream), stream.trim(2), len(stream), stream.added) == (4, 2, 2, 4)
-    assert [entry.id for entry in stream.after((3, 0))] == [(4, 0)]
-    assert [entry.id for entry in stream.before((4, 0))] == [(3, 0)]
+    assert [entry_id for entry_id, _ in stream.after((3, 0))] == [(4, 0)]
+    assert [entry_id for entry_id, _ in stream.before((4, 0))] == [(3, 0)]
     with pytest.raises(ValueError, match="not above"):
         stream.append((4, 0), ())
 

@@ -124,8 +124,8 @@ def streams(draw: st.DrawFn) -> Stream:
         made.append(entry_id, tuple(part for name in fields for part in (name, draw(BYTES))))
     made.trim(draw(st.integers(0, 6)))
     if draw(st.booleans()) and made.entries:
-        made.max_deleted_id = made.entries[0].id
-    assert all(before.id < after.id for before, after in pairwise(made.entries))
+        made.max_deleted_id = made.entries[0][0]
+    assert all(before[0] < after[0] for before, after in pairwise(made.entries))
     return made
 
 

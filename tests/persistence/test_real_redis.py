@@ -76,7 +76,7 @@ def test_redis_answers_as_we_do(tmp_path: Path) -> None:
         for key, ours in ((b"large", large), (b"small", small)):
             _same_board(client, key, ours)
         for key, made in ((b"history", history), (b"wide", wide)):
-            entries = [(b"%d-%d" % entry.id, _mapping(entry.fields)) for entry in made.entries]
+            entries = [(b"%d-%d" % entry_id, _mapping(fields)) for entry_id, fields in made.entries]
             assert client.xrange(key) == entries
             info = client.xinfo_stream(key)
             assert info["last-generated-id"] == b"%d-%d" % made.last_id
@@ -127,7 +127,7 @@ def test_we_load_the_streams_that_redis_wrote(server: Any) -> None:
     for key in (b"s", b"gone"):
         ours = values[key]
         assert isinstance(ours, Stream)
-        entries = [(b"%d-%d" % entry.id, _mapping(entry.fields)) for entry in ours.entries]
+        entries = [(b"%d-%d" % entry_id, _mapping(fields)) for entry_id, fields in ours.entries]
         assert entries == server.xrange(key)
         info = server.xinfo_stream(key)
         assert info["last-generated-id"] == b"%d-%d" % ours.last_id
