@@ -285,7 +285,7 @@ class Connection(asyncio.Protocol):
                 return
             await self._client.handle(command)
             if isinstance(command.request, messages.Connect):
-                self._expect_silence()
+                self._begin_pings()
         except InvalidRequest as error:
             self.close(codes.CLOSE_BAD_REQUEST.because(error.detail))
         except Disconnect as ending:
@@ -293,8 +293,8 @@ class Connection(asyncio.Protocol):
 
     # Keeping alive, and letting go
 
-    def _expect_silence(self) -> None:
-        """Begin to ping, at a random point, or a restart would make all pings come at once."""
+    def _begin_pings(self) -> None:
+        """The first comes at a random point: else all would come at once after a restart."""
         interval = self._door.options.ping_interval
         if interval:
             self._door.hub.wheel.set(self, random.uniform(interval / 2, interval))
