@@ -11,6 +11,7 @@ from realtime.access import Access
 from realtime.http import (
     admin,
     batch,
+    boards,
     channels,
     counters,
     leaderboards,
@@ -35,6 +36,7 @@ __all__ = ["OPERATIONS", "Options", "build"]
 
 OPERATIONS: tuple[Operation, ...] = (
     *leaderboards.OPERATIONS,
+    *boards.OPERATIONS,
     *counters.OPERATIONS,
     *sessions.OPERATIONS,
     *limits.OPERATIONS,

@@ -1,14 +1,15 @@
-"""The routes of leaderboards: rules, scores, pages of entries, members."""
+"""The routes of leaderboards: scores, pages of entries, members. The rules are in `boards`."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from realtime.backends.base import Entry, Keep, Page, Ranking, Submission, Submit
+from realtime.backends.base import Entry, Page, Submission, Submit
 from realtime.errors import InvalidInput, NotFound
+from realtime.http.boards import BoardPath
 from realtime.http.operation import (
     Answer,
     Body,
@@ -26,16 +27,13 @@ from realtime.services.names import name_bytes
 __all__ = ["OPERATIONS"]
 
 TAG: Feature = "leaderboards"
-READ, WRITE, ADMIN = Scope(TAG, "read"), Scope(TAG, "write"), Scope(TAG, "admin")
+READ, WRITE = Scope(TAG, "read"), Scope(TAG, "write")
 
 MAX_ENTRIES = 10_000
 """Scores in one request; they are one atomic step, during which nobody else is served."""
 MAX_PAGE = 1_000
 MAX_BOARDS = 100
 
-Order = Literal["desc", "asc"]
-Ranks = Literal["ordinal", "competition"]
-Ties = Literal["member"]
 Rank = Annotated[int, Meta(ge=1)]
 WithMetadata = Annotated[bool, Meta(description="Whether to answer metadata, too.")]
 Boards = Annotated[
@@ -45,47 +43,9 @@ Boards = Annotated[
 Members = Annotated[list[MemberName], Meta(min_length=1, max_length=MAX_PAGE)]
 
 
-class BoardPath(PathFields):
-    board: BoardName
-
-
 class MemberPath(PathFields):
     board: BoardName
     member: MemberName
-
-
-class Rules(Body):
-    """How a board ranks. The defaults are the rules of a board that was never configured."""
-
-    order: Annotated[Order, Meta(description="Whether the highest score is first.")] = "desc"
-    keep: Annotated[
-        Keep, Meta(description="Which of a member's scores counts; `sum` adds them up.")
-    ] = "best"
-    ties: Annotated[
-        Ties, Meta(description="Equal scores are ordered by the bytes of the member.")
-    ] = "member"
-    ranks: Annotated[
-        Ranks, Meta(description="Whether equal scores share a rank (1, 2, 2, 4) or not.")
-    ] = "ordinal"
-    max_entries: (
-        Annotated[int, Meta(ge=1, le=2**53, description="The worst beyond it are dropped.")] | None
-    ) = None
-    min_score: Annotated[Score, Meta(description="Lower scores are refused.")] | None = None
-    max_score: Annotated[Score, Meta(description="Higher scores are refused.")] | None = None
-
-
-class Board(Answer):
-    """A board: its rules and its size."""
-
-    board: BoardName
-    size: Annotated[int, Meta(ge=0)]
-    order: Order
-    keep: Keep
-    ties: Ties
-    ranks: Ranks
-    max_entries: int | None
-    min_score: Score | None
-    max_score: Score | None
 
 
 class NewScore(Body):
@@ -195,10 +155,6 @@ class AroundQuery(QueryFields):
     metadata: WithMetadata = False
 
 
-_EXAMPLE_BOARD = (
-    '{"board":"arcade","size":3,"order":"desc","keep":"best","ties":"member",'
-    '"ranks":"ordinal","max_entries":null,"min_score":null,"max_score":null}'
-)
 _EXAMPLE_SUBMITTED = (
     '{"member":"ada","score":1200,"rank":1,"previous_rank":2,"previous_score":950,"changed":true}'
 )
@@ -206,55 +162,6 @@ _EXAMPLE_ENTRIES = (
     '{"board":"arcade","total":3,"entries":[{"rank":1,"member":"ada","score":1200},'
     '{"rank":2,"member":"bob","score":950}]}'
 )
-
-
-@operation(
-    "PUT",
-    "/v1/leaderboards/{board}",
-    tag=TAG,
-    scope=ADMIN,
-    summary="Set the rules of a board",
-    example=Example(body='{"keep":"best","min_score":0}', answer=_EXAMPLE_BOARD),
-)
-async def configure_board(leaderboards: Leaderboards, path: BoardPath, body: Rules) -> Board:
-    """What is left out gets its default. The rules govern what comes from now on; entries that
-    are there stay."""
-    ranking = Ranking(
-        descending=body.order == "desc",
-        keep=body.keep,
-        competition=body.ranks == "competition",
-        max_entries=body.max_entries,
-        min_score=body.min_score,
-        max_score=body.max_score,
-    )
-    await leaderboards.configure(path.board, ranking)
-    return _board(path.board, ranking, await leaderboards.size(path.board))
-
-
-@operation(
-    "GET",
-    "/v1/leaderboards/{board}",
-    tag=TAG,
-    scope=READ,
-    summary="Read the rules and the size of a board",
-    example=Example(answer=_EXAMPLE_BOARD),
-)
-async def read_board(leaderboards: Leaderboards, path: BoardPath) -> Board:
-    """A board that was never configured has the defaults."""
-    ranking = await leaderboards.rules(path.board)
-    return _board(path.board, ranking, await leaderboards.size(path.board))
-
-
-@operation(
-    "DELETE",
-    "/v1/leaderboards/{board}",
-    tag=TAG,
-    scope=ADMIN,
-    summary="Delete a board",
-)
-async def delete_board(leaderboards: Leaderboards, path: BoardPath) -> None:
-    """Its entries, their metadata and its rules. 204 also if there was nothing."""
-    await leaderboards.drop(path.board)
 
 
 @operation(
@@ -395,25 +302,7 @@ OPERATIONS = (
     read_around,
     remove_member,
     submit_score_to_boards,
-    configure_board,
-    read_board,
-    delete_board,
 )
-
-
-def _board(board: str, ranking: Ranking, size: int) -> Board:
-    low, high = ranking.min_score, ranking.max_score
-    return Board(
-        board=board,
-        size=size,
-        order="desc" if ranking.descending else "asc",
-        keep=ranking.keep,
-        ties="member",
-        ranks="competition" if ranking.competition else "ordinal",
-        max_entries=ranking.max_entries,
-        min_score=None if low is None else json_score(low),
-        max_score=None if high is None else json_score(high),
-    )
 
 
 def _submit(entry: NewScore | NewScoreOnBoards) -> Submit:

@@ -1,0 +1,140 @@
+"""The routes of a board itself: its rules and its size, and its end."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from realtime.backends.base import Keep, Ranking
+from realtime.http.operation import (
+    Answer,
+    Body,
+    Example,
+    Feature,
+    PathFields,
+    Scope,
+    operation,
+)
+from realtime.http.values import BoardName, Score
+from realtime.services.leaderboards import Leaderboards, json_score
+
+__all__ = ["OPERATIONS", "BoardPath"]
+
+TAG: Feature = "leaderboards"
+READ, ADMIN = Scope(TAG, "read"), Scope(TAG, "admin")
+
+Order = Literal["desc", "asc"]
+Ranks = Literal["ordinal", "competition"]
+Ties = Literal["member"]
+
+
+class BoardPath(PathFields):
+    board: BoardName
+
+
+class Rules(Body):
+    """How a board ranks. The defaults are the rules of a board that was never configured."""
+
+    order: Annotated[Order, Meta(description="Whether the highest score is first.")] = "desc"
+    keep: Annotated[
+        Keep, Meta(description="Which of a member's scores counts; `sum` adds them up.")
+    ] = "best"
+    ties: Annotated[
+        Ties, Meta(description="Equal scores are ordered by the bytes of the member.")
+    ] = "member"
+    ranks: Annotated[
+        Ranks, Meta(description="Whether equal scores share a rank (1, 2, 2, 4) or not.")
+    ] = "ordinal"
+    max_entries: (
+        Annotated[int, Meta(ge=1, le=2**53, description="The worst beyond it are dropped.")] | None
+    ) = None
+    min_score: Annotated[Score, Meta(description="Lower scores are refused.")] | None = None
+    max_score: Annotated[Score, Meta(description="Higher scores are refused.")] | None = None
+
+
+class Board(Answer):
+    """A board: its rules and its size."""
+
+    board: BoardName
+    size: Annotated[int, Meta(ge=0)]
+    order: Order
+    keep: Keep
+    ties: Ties
+    ranks: Ranks
+    max_entries: int | None
+    min_score: Score | None
+    max_score: Score | None
+
+
+_EXAMPLE_BOARD = (
+    '{"board":"arcade","size":3,"order":"desc","keep":"best","ties":"member",'
+    '"ranks":"ordinal","max_entries":null,"min_score":0,"max_score":null}'
+)
+
+
+@operation(
+    "PUT",
+    "/v1/leaderboards/{board}",
+    tag=TAG,
+    scope=ADMIN,
+    summary="Set the rules of a board",
+    example=Example(body='{"keep":"best","min_score":0}', answer=_EXAMPLE_BOARD),
+)
+async def configure_board(leaderboards: Leaderboards, path: BoardPath, body: Rules) -> Board:
+    """What is left out gets its default. The rules govern what comes from now on; entries that
+    are there stay."""
+    ranking = Ranking(
+        descending=body.order == "desc",
+        keep=body.keep,
+        competition=body.ranks == "competition",
+        max_entries=body.max_entries,
+        min_score=body.min_score,
+        max_score=body.max_score,
+    )
+    await leaderboards.configure(path.board, ranking)
+    return _board(path.board, ranking, await leaderboards.size(path.board))
+
+
+@operation(
+    "GET",
+    "/v1/leaderboards/{board}",
+    tag=TAG,
+    scope=READ,
+    summary="Read the rules and the size of a board",
+    example=Example(answer=_EXAMPLE_BOARD),
+)
+async def read_board(leaderboards: Leaderboards, path: BoardPath) -> Board:
+    """A board that was never configured has the defaults."""
+    ranking = await leaderboards.rules(path.board)
+    return _board(path.board, ranking, await leaderboards.size(path.board))
+
+
+@operation(
+    "DELETE",
+    "/v1/leaderboards/{board}",
+    tag=TAG,
+    scope=ADMIN,
+    summary="Delete a board",
+)
+async def delete_board(leaderboards: Leaderboards, path: BoardPath) -> None:
+    """Its entries, their metadata and its rules. 204 also if there was nothing."""
+    await leaderboards.drop(path.board)
+
+
+OPERATIONS = (configure_board, read_board, delete_board)
+
+
+def _board(board: str, ranking: Ranking, size: int) -> Board:
+    low, high = ranking.min_score, ranking.max_score
+    return Board(
+        board=board,
+        size=size,
+        order="desc" if ranking.descending else "asc",
+        keep=ranking.keep,
+        ties="member",
+        ranks="competition" if ranking.competition else "ordinal",
+        max_entries=ranking.max_entries,
+        min_score=None if low is None else json_score(low),
+        max_score=None if high is None else json_score(high),
+    )
