@@ -21,6 +21,7 @@ from loadtest.compare import (
     fan_out,
     http_board,
     limit_checks,
+    middleware,
     snapshot_pause,
 )
 from loadtest.compare.processes import Missing
@@ -32,6 +33,7 @@ WORKS: dict[str, Callable[[Effort], list[Row]]] = {
     "fanout": fan_out.rows,
     "embedded": embedded_board.rows,
     "limits": limit_checks.rows,
+    "middleware": middleware.rows,
     "snapshot": snapshot_pause.rows,
 }
 

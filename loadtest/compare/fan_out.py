@@ -30,6 +30,8 @@ from loadtest.compare.rounds import Contender, Effort, interleaved
 __all__ = ["rows"]
 
 SUBSCRIBERS = 500
+MANY = 16
+"""Publishers at once."""
 CHANNEL = "bench"
 DATA = json.dumps({"text": f"{MARK.decode()} " + "x" * 80})
 PUSH = f'{{"push":{{"channel":"{CHANNEL}","pub":{{"data":{DATA},"offset":1000}}}}}}'
@@ -60,7 +62,9 @@ def rows(effort: Effort) -> list[Row]:
             sites.append(_nchan(stack))
         except Missing as reason:
             missing = (f"{NCHAN}: {reason}",)
-        return [row for publishers in (16, 1) for row in _rows(sites, missing, publishers, effort)]
+        together = _rows(sites, missing, MANY, effort.publications, effort.rounds)
+        alone = _rows(sites, missing, 1, effort.publications // 4, effort.rounds)
+        return together + alone
 
 
 def _ours(stack: ExitStack) -> Site:
@@ -81,15 +85,15 @@ def _nchan(stack: ExitStack) -> Site:
 
 
 def _rows(
-    sites: list[Site], missing: tuple[str, ...], publishers: int, effort: Effort
+    sites: list[Site], missing: tuple[str, ...], publishers: int, publications: int, rounds: int
 ) -> list[Row]:
     """Deliveries per second of wall time, and CPU time per delivery, of the same rounds."""
     names = [site.name for site in sites]
-    plans = [site.plan(effort.publications, publishers) for site in sites]
+    plans = [site.plan(publications, publishers) for site in sites]
     contenders = [
         Contender(name, partial(_load, plan)) for name, plan in zip(names, plans, strict=True)
     ]
-    taken = interleaved(contenders, effort.rounds)
+    taken = interleaved(contenders, rounds)
     title = f"Fan-out to {SUBSCRIBERS} subscribers, {publishers} publishing"
     rates = [tuple(result.deliveries / result.seconds for result in each) for each in taken]
     costs = [

@@ -79,17 +79,17 @@ def rows(effort: Effort) -> list[Row]:
 
 def _round(server: Server, number: int) -> Round:
     path = f"/v1/leaderboards/{boards.NAME}/members/player:{{}}"
+    found = server.folder / "latencies.json"
     command = (sys.executable, "-m", "loadtest.compare.load.readers")
-    with subprocess.Popen(
-        (*command, str(server.port), path, str(RATE)),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as readers:
+    told = (str(server.port), path, str(RATE), str(found))
+    with subprocess.Popen((*command, *told), stdin=subprocess.PIPE) as readers:
         time.sleep(SETTLE_SECONDS + QUIET_SECONDS)
         quiet_until = time.monotonic()
         snapshots = [_snapshot(server) for _ in range(SNAPSHOTS)]
-        output, _ = readers.communicate()
-    latencies: Latencies = json.loads(output)
+        readers.communicate()  # standard input ends, and so do they
+    if readers.returncode:
+        raise RuntimeError("the readers failed: see above")
+    latencies: Latencies = json.loads(found.read_text())
     return Round(
         _stretch(latencies, snapshots),
         _stretch(latencies, [(quiet_until - QUIET_SECONDS, quiet_until)]),

@@ -1,11 +1,11 @@
 """Requests at a steady rate, whatever becomes of them, until standard input ends.
 
-    python -m loadtest.compare.load.readers PORT PATH RATE
+    python -m loadtest.compare.load.readers PORT PATH RATE FILE
 
 Each request is due at an instant fixed in advance, and its latency counts from that instant:
 if the service stands still, every request that was due meanwhile shows it, not only the
-one that was under way. ``{}`` in the path becomes a number that changes. Prints one line of
-JSON: [[due (seconds of the monotonic clock, common to all processes), latency], …].
+one that was under way. ``{}`` in the path becomes a number that changes. Writes JSON into the
+file: [[due (seconds of the monotonic clock, common to all processes), latency], …].
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import asyncio
 import json
 import sys
 import time
+from pathlib import Path
 
 import uvloop
 
@@ -56,4 +57,4 @@ async def run(port: int, path: str, rate: float) -> Latencies:
 
 if __name__ == "__main__":
     answer = uvloop.run(run(int(sys.argv[1]), sys.argv[2], float(sys.argv[3])))
-    sys.stdout.write(json.dumps(answer))
+    Path(sys.argv[4]).write_text(json.dumps(answer))
