@@ -91,7 +91,7 @@ def _summary(rows: list[Row]) -> str:
     missed = [row.name for row, verdict in verdicts if verdict == "MISSED"]
     met = sum(verdict == "met" for _, verdict in verdicts)
     absent = sum(len(row.missing) for row in rows)
-    text = f"{met} targets met, {len(missed)} missed, {absent} peers missing"
+    text = f"{met} targets met, {len(missed)} missed, {absent} rows lack a peer"
     return text + "".join(f"\n  missed: {name}" for name in missed)
 
 
