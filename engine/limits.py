@@ -208,11 +208,11 @@ class TokenBucket:
         return _decide(wait == 0, burst, left, wait, -(-(before - ticks) // scale))
 
     def next_after(self, decision: Decision) -> int:
-        if decision.remaining >= self.burst:
+        missing = self.burst - decision.remaining
+        if missing <= 0:
             return 0
-        missing = decision.reset_after * self.scale
-        to_next = missing - (self.burst - decision.remaining - 1) * self.interval
-        return max(1, -(-to_next // self.scale))
+        to_next = decision.reset_after * self.scale - (missing - 1) * self.interval
+        return to_next if self.scale == 1 else max(1, -(-to_next // self.scale))
 
     def _ticks(self, state: LimitState) -> int:
         """``full_at`` in this rule's ticks, rounded up: a change of rule gives nothing away."""
