@@ -10,80 +10,135 @@ whoever waits as long as we said is never too early.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.types import Message
 
 from realtime.backends.base import NEVER, Decision
 from realtime.middleware.rules import Rule
 
-__all__ = ["OUTAGE", "Announcement", "Header", "Refusal", "policies", "refusal"]
+__all__ = ["OUTAGE", "Header", "Refusal", "Refusals", "item_of", "policies"]
 
 Header = tuple[bytes, bytes]
 
 SECOND = 1_000_000
 
 _PROBLEM_TYPES = "https://iana.org/assignments/http-problem-types"
-_NO_STORE = (b"cache-control", b"no-store")
-"""A cache that kept a refusal would refuse others, and for longer."""
 
 
 class Refusal:
     """An answer instead of the app's, for HTTP and for a WebSocket that was not accepted."""
 
-    __slots__ = ("body", "headers", "status", "title")
+    __slots__ = ("_body", "_headers", "_status", "title")
 
-    def __init__(self, status: int, headers: Iterable[Header], problem: dict[str, object]) -> None:
-        self.status = status
-        self.title = str(problem["title"])
-        self.body = json.dumps(problem).encode()
-        self.headers = [
+    def __init__(self, status: int, title: str, body: bytes, headers: Sequence[Header]) -> None:
+        self.title = title
+        self._status = status
+        self._body = body
+        self._headers = [
             (b"content-type", b"application/problem+json"),
-            (b"content-length", b"%d" % len(self.body)),
-            _NO_STORE,
+            (b"content-length", b"%d" % len(body)),
+            # A cache that kept a refusal would refuse others, and for longer.
+            (b"cache-control", b"no-store"),
             *headers,
         ]
 
     def messages(self, prefix: str, method: str = "GET") -> tuple[Message, Message]:
         """The two messages of a response; ``prefix`` is http or websocket.http."""
-        start = {
-            "type": f"{prefix}.response.start",
-            "status": self.status,
-            "headers": self.headers,
-        }
-        body = b"" if method == "HEAD" else self.body
-        return start, {"type": f"{prefix}.response.body", "body": body}
+        return (
+            {
+                "type": f"{prefix}.response.start",
+                "status": self._status,
+                "headers": self._headers,
+            },
+            {"type": f"{prefix}.response.body", "body": b"" if method == "HEAD" else self._body},
+        )
 
 
 OUTAGE = Refusal(
     503,
+    "Temporary reduced capacity",
+    json.dumps(
+        {
+            "type": f"{_PROBLEM_TYPES}#temporary-reduced-capacity",
+            "title": "Temporary reduced capacity",
+            "status": 503,
+            "detail": "It cannot be said whether this request is within its limit. Try again.",
+        }
+    ).encode(),
     [(b"retry-after", b"1")],
-    {
-        "type": f"{_PROBLEM_TYPES}#temporary-reduced-capacity",
-        "title": "Temporary reduced capacity",
-        "status": 503,
-        "detail": "It cannot be said whether this request is within its limit. Try again.",
-    },
 )
 """The limiter cannot be asked, and whoever configured it wants no request to pass then."""
 
 
-class Announcement:
-    """One rule in the RateLimit header; formatted anew for every response."""
+class Refusals:
+    """The 429s of a route: which rules forbid, and when the same request can pass, if ever.
 
-    __slots__ = ("_full", "_next_after", "_partial")
+    Whoever is refused will often come again at once, so all but the time is written only
+    the first time, for each set of rules that forbid together.
+    """
 
-    def __init__(self, rule: Rule) -> None:
-        name = _quoted(rule.name).replace(b"%", b"%%")
-        self._full = name + b";r=%d"
-        self._partial = name + b";r=%d;t=%d"
-        self._next_after = rule.spec.build().next_after
+    __slots__ = ("_beginnings",)
 
-    def item(self, decision: Decision) -> bytes:
-        next_after = self._next_after(decision)
-        if next_after:
-            return self._partial % (decision.remaining, -(-next_after // SECOND))
-        return self._full % decision.remaining
+    def __init__(self) -> None:
+        self._beginnings: dict[tuple[str, ...], bytes] = {}
+
+    def refusal(
+        self,
+        violated: Sequence[tuple[Rule, Decision]],
+        cost: int,
+        announced: Sequence[Header],
+    ) -> Refusal:
+        """``announced`` are the RateLimit headers."""
+        waits = [decision.retry_after for _, decision in violated]
+        if NEVER in waits:
+            body = _problem(violated, cost)
+            return Refusal(429, QUOTA_EXCEEDED, body, announced)
+        names = tuple([rule.name for rule, _ in violated])
+        beginning = self._beginnings.get(names)
+        if beginning is None:
+            beginning = self._beginnings[names] = _problem(violated, cost)[:-1]
+        wait = max(waits)
+        body = b'%b, "retry_after": %b}' % (beginning, repr(wait / SECOND).encode())
+        return Refusal(
+            429, QUOTA_EXCEEDED, body, [*announced, (b"retry-after", b"%d" % _seconds(wait))]
+        )
+
+
+QUOTA_EXCEEDED = "Quota exceeded"
+
+
+def _problem(violated: Sequence[tuple[Rule, Decision]], cost: int) -> bytes:
+    problem = {
+        "type": f"{_PROBLEM_TYPES}#quota-exceeded",
+        "title": QUOTA_EXCEEDED,
+        "status": 429,
+        "detail": " ".join(_sentence(rule, decision, cost) for rule, decision in violated),
+        "violated-policies": [rule.name for rule, _ in violated],
+    }
+    return json.dumps(problem).encode()
+
+
+def _sentence(rule: Rule, decision: Decision, cost: int) -> str:
+    if decision.retry_after == NEVER:
+        return f"This costs {cost}; the rule {rule.name} never allows more than {decision.limit}."
+    burst = f", {rule.burst} at once" if rule.burst is not None else ""
+    return f"The rule {rule.name} allows {rule.limit} in {rule.per:g} s{burst}."
+
+
+def item_of(rule: Rule) -> Callable[[Decision], bytes]:
+    """A function that writes the rule's item of the RateLimit header."""
+    name = _quoted(rule.name).replace(b"%", b"%%")
+    full, partial = name + b";r=%d", name + b";r=%d;t=%d"
+    next_after_of = rule.spec.build().next_after
+
+    def item(decision: Decision) -> bytes:
+        next_after = next_after_of(decision)
+        if next_after > 0:  # a service may decide by a rule that differs from ours
+            return partial % (decision.remaining, -(-next_after // SECOND))
+        return full % decision.remaining
+
+    return item
 
 
 def policies(rules: Sequence[Rule]) -> Header:
@@ -105,29 +160,3 @@ def _quoted(name: str) -> bytes:
 
 def _seconds(microseconds: int) -> int:
     return max(1, -(-microseconds // SECOND))
-
-
-def refusal(
-    violated: Sequence[tuple[Rule, Decision]], cost: int, announced: Sequence[Header]
-) -> Refusal:
-    """A 429 that names the rules, and says when the same request can pass, if ever."""
-    waits = [decision.retry_after for _, decision in violated]
-    problem: dict[str, object] = {
-        "type": f"{_PROBLEM_TYPES}#quota-exceeded",
-        "title": "Quota exceeded",
-        "status": 429,
-        "detail": " ".join(_sentence(rule, decision, cost) for rule, decision in violated),
-        "violated-policies": [rule.name for rule, _ in violated],
-    }
-    if NEVER in waits:
-        return Refusal(429, announced, problem)
-    wait = max(waits)
-    problem["retry_after"] = wait / SECOND
-    return Refusal(429, [*announced, (b"retry-after", b"%d" % _seconds(wait))], problem)
-
-
-def _sentence(rule: Rule, decision: Decision, cost: int) -> str:
-    if decision.retry_after == NEVER:
-        return f"This costs {cost}; the rule {rule.name} never allows more than {decision.limit}."
-    burst = f", {rule.burst} at once" if rule.burst is not None else ""
-    return f"The rule {rule.name} allows {rule.limit} in {rule.per:g} s{burst}."

@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from realtime.backends.base import BackendUnavailable, Decision
 from realtime.errors import Unavailable
-from realtime.middleware.answers import OUTAGE, Announcement, Header, Refusal, policies, refusal
+from realtime.middleware.answers import OUTAGE, Header, Refusal, Refusals, item_of, policies
 from realtime.middleware.limiter import Limiter, TakeNow
 from realtime.middleware.occasional import Occasional
 from realtime.middleware.rules import Rule
@@ -35,9 +35,13 @@ class Ask(NamedTuple):
 
     limiter: Limiter
     key: Callable[[Scope], str]
-    cost: CostFunction
+    cost: int | CostFunction
     silent: bool
     """No RateLimit headers."""
+
+    def price(self, scope: Scope) -> int:
+        """What a request costs."""
+        return self.cost if isinstance(self.cost, int) else self.cost(scope)
 
 
 class Guard(Protocol):
@@ -67,33 +71,37 @@ class _Unlimited:
 class _Single:
     """One rule: the common case, and the hot one."""
 
-    __slots__ = ("_cost", "_item", "_key", "_policy", "_rule", "_shadow", "_take", "decide_now")
+    __slots__ = ("_ask", "_item", "_policy", "_refusals", "_rule", "_shadow", "_take", "decide_now")
 
     def __init__(self, rule: Rule, ask: Ask) -> None:
         self._rule = rule
-        self._key = ask.key
-        self._cost = ask.cost
+        self._ask = ask
         self._take = ask.limiter.taker(rule)
-        self._item = None if ask.silent or rule.shadow else Announcement(rule).item
+        self._item = None if ask.silent or rule.shadow else item_of(rule)
         self._policy = policies([rule])
+        self._refusals = Refusals()
         self._shadow = _Shadow()
         take_now = ask.limiter.taker_now(rule)
         self.decide_now = None if take_now is None else self._immediate(take_now)
 
     def _immediate(self, take_now: TakeNow) -> Callable[[Scope], Answer]:
-        """The decision as a function over its parts: every request comes by here."""
-        key, cost_of, answer = self._key, self._cost, self._answer
+        """`decide` as one function over its parts: nearly every request comes by here."""
+        key, policy, item = self._ask.key, self._policy, self._item
+        cost_of = self._ask.cost
 
         def decide_now(scope: Scope) -> Answer:
-            cost = cost_of(scope)
-            return answer(take_now(key(scope), cost), cost)
+            cost = cost_of if isinstance(cost_of, int) else cost_of(scope)
+            decision = take_now(key(scope), cost)
+            if decision.allowed and item is not None:
+                return [policy, (b"ratelimit", item(decision))]
+            return self._answer(decision, cost)
 
         return decide_now
 
     async def decide(self, scope: Scope) -> Answer:
-        cost = self._cost(scope)
+        cost = self._ask.price(scope)
         try:
-            decision = await self._take(self._key(scope), cost)
+            decision = await self._take(self._ask.key(scope), cost)
         except OUTAGES:
             return OUTAGE
         return UNSEEN if decision is None else self._answer(decision, cost)
@@ -106,7 +114,7 @@ class _Single:
         if self._rule.shadow:
             self._shadow.would_refuse([self._rule])
             return UNSEEN
-        return refusal([(self._rule, decision)], cost, headers)
+        return self._refusals.refusal([(self._rule, decision)], cost, headers)
 
 
 class _Several:
@@ -114,22 +122,22 @@ class _Several:
 
     decide_now = None
 
-    __slots__ = ("_cost", "_items", "_key", "_policies", "_rules", "_shadow", "_take")
+    __slots__ = ("_ask", "_items", "_policies", "_refusals", "_rules", "_shadow", "_take")
 
     def __init__(self, rules: tuple[Rule, ...], ask: Ask) -> None:
         shown = [rule for rule in rules if not rule.shadow and not ask.silent]
         self._rules = rules
-        self._key = ask.key
-        self._cost = ask.cost
+        self._ask = ask
         self._take = ask.limiter.taker_of_all(rules)
-        self._items = {rule.name: Announcement(rule).item for rule in shown}
+        self._items = {rule.name: item_of(rule) for rule in shown}
         self._policies = policies(shown)
+        self._refusals = Refusals()
         self._shadow = _Shadow()
 
     async def decide(self, scope: Scope) -> Answer:
-        cost = self._cost(scope)
+        cost = self._ask.price(scope)
         try:
-            decisions = await self._take(self._key(scope), cost)
+            decisions = await self._take(self._ask.key(scope), cost)
         except OUTAGES:
             return OUTAGE
         if decisions is None:
@@ -141,7 +149,7 @@ class _Several:
             self._shadow.would_refuse([rule for rule, _ in refused if rule.shadow])
         if violated:
             # The others were not charged, so what was decided about them is not true of now.
-            return refusal(violated, cost, self._headers(violated))
+            return self._refusals.refusal(violated, cost, self._headers(violated))
         return self._headers(pairs)
 
     def _headers(self, pairs: Iterable[tuple[Rule, Decision]]) -> list[Header]:

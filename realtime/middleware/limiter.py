@@ -67,19 +67,20 @@ class EmbeddedLimiter:
         self._features = _own_features() if features is None else features
 
     def taker_now(self, rule: Rule) -> TakeNow | None:
-        take, sweep = self._features.limits.taker_now(rule.name, rule.spec), self._features.sweep
-        calls = 0
-        if take is None:
+        shortcut = self._features.limits.shortcut(rule.name, rule.spec)
+        if shortcut is None:
             return None
+        (bucket, built, take), sweep = shortcut, self._features.sweep
+        calls = 0
 
-        def take_and_tidy(key: str, cost: int) -> Decision:
+        def take_now(key: str, cost: int) -> Decision:
             nonlocal calls
             calls += 1
             if not calls % TAKES_PER_SWEEP:
                 sweep(SWEEP_BUDGET)
-            return take(key, cost)
+            return take(bucket(key), built, cost)
 
-        return take_and_tidy
+        return take_now
 
     def taker(self, rule: Rule) -> Take:
         async def take(key: str, cost: int) -> Decision:

@@ -64,6 +64,8 @@ class RateLimitMiddleware:
     ) -> None:
         """``key`` names the caller; where it answers None, the address does. ``exempt`` lets
         pass unseen. The limiter lives in this process unless another is given."""
+        if isinstance(cost, int) and cost < 0:
+            raise ValueError(f"a cost is 0 or more, not {cost}")
         self.app = app
         self._exempt = exempt
         self._limiter = limiter or EmbeddedLimiter()
@@ -73,7 +75,7 @@ class RateLimitMiddleware:
             for route, together in rules.items()
         }
         self._rules = distinct([rule for together in table.values() for rule in together])
-        ask = Ask(self._limiter, _key_function(key), _cost_function(cost), headers == "off")
+        ask = Ask(self._limiter, _key_function(key), cost, headers == "off")
         self._routes = Routes({route: guard(together, ask) for route, together in table.items()})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -165,11 +167,3 @@ def _clean(key: str) -> str:
     if len(encoded) <= MAX_KEY and key.isprintable():
         return key
     return f"sha256:{hashlib.sha256(encoded).hexdigest()}"
-
-
-def _cost_function(cost: int | CostFunction) -> CostFunction:
-    if not isinstance(cost, int):
-        return cost
-    if cost < 0:
-        raise ValueError(f"a cost is 0 or more, not {cost}")
-    return lambda scope: cost

@@ -27,7 +27,7 @@ from realtime.services.cached import Cached
 from realtime.services.durations import microseconds
 from realtime.services.names import name_bytes
 
-__all__ = ["Algorithm", "Limits", "RuleSpec", "TakerNow", "Verdict", "Wish"]
+__all__ = ["Algorithm", "Limits", "RuleSpec", "Shortcut", "Verdict", "Wish"]
 
 Algorithm = Literal["token_bucket", "sliding_window", "fixed_window"]
 
@@ -78,8 +78,12 @@ class Verdict(NamedTuple):
     allowed: bool
 
 
-TakerNow = Callable[[str, int], Decision]
-"""``(key, cost)``"""
+class Shortcut(NamedTuple):
+    """A rule laid open: ``take(bucket(key), rule, cost)`` is the bare decision."""
+
+    bucket: Callable[[str], bytes]
+    rule: LimitRule
+    take: Callable[[bytes, LimitRule, int], Decision]
 
 
 class Rule(NamedTuple):
@@ -126,21 +130,21 @@ class Limits:
         bucket = bucket_key(found.encoded, name_bytes("key", key))
         return found.verdict(await self._buckets.take(bucket, found.build, cost))
 
-    def taker_now(self, rule: str, spec: RuleSpec) -> TakerNow | None:
-        """`take` for a hot path: one rule that is known beforehand, and the bare decision.
+    def shortcut(self, rule: str, spec: RuleSpec) -> Shortcut | None:
+        """The way to decisions under one rule without a wait, for hot paths.
 
         None if the store may have to be waited for. The rule need not be defined; if it is,
-        both spend from the same callers' states.
+        both ways spend from the same callers' states.
         """
         if not isinstance(self._buckets, ImmediateBuckets):
             return None
-        name, built, take = name_bytes("rule", rule), spec.build(), self._buckets.take_now
+        name = name_bytes("rule", rule)
 
         @lru_cache(maxsize=4096)
         def bucket(key: str) -> bytes:
             return bucket_key(name, name_bytes("key", key))
 
-        return lambda key, cost: take(bucket(key), built, cost)
+        return Shortcut(bucket, spec.build(), self._buckets.take_now)
 
     async def take_all(self, wishes: Sequence[Wish]) -> list[Verdict]:
         """Spend all or nothing, in one step; shadow rules are decided aside, and never block."""

@@ -11,7 +11,7 @@ import pytest
 from realtime.backends.base import BackendUnavailable, Buckets, Decision, LimitRule, Take
 from realtime.middleware import EmbeddedLimiter, RateLimitMiddleware, Rule
 from realtime.middleware.occasional import INTERVAL, Occasional
-from realtime.services.limits import Limits, RuleSpec
+from realtime.services.limits import Limits
 from tests.middleware.conftest import Ask, House, shop
 
 ITEMS = Rule("items", limit=3, per=30)
@@ -54,10 +54,9 @@ def guarded(features: Features, **options: object) -> Ask:
     return Ask(RateLimitMiddleware(shop(), rules=rules, limiter=limiter, **options))  # type: ignore[arg-type]
 
 
-async def test_there_is_no_shortcut_to_a_store_that_must_be_waited_for(house: House) -> None:
-    spec = RuleSpec(limit=3, per=30)
-    assert Features(house).limits.taker_now("items", spec) is None
-    assert house.features.limits.taker_now("items", spec) is not None
+def test_there_is_no_shortcut_to_a_store_that_must_be_waited_for(house: House) -> None:
+    assert Features(house).limits.shortcut("items", ITEMS.spec) is None
+    assert house.features.limits.shortcut("items", ITEMS.spec) is not None
 
 
 async def test_it_decides_as_any_other_does(house: House) -> None:
@@ -85,13 +84,13 @@ async def test_a_store_that_is_away_is_a_503_and_no_error_of_the_app(house: Hous
 
 async def test_the_shortcut_and_the_long_way_spend_from_the_same_bucket(house: House) -> None:
     limits = house.features.limits
-    spec = RuleSpec(limit=3, per=30)
-    await limits.define("items", spec)
-    take_now = limits.taker_now("items", spec)
-    assert take_now is not None
-    assert [take_now("a{b}%", 1).remaining for _ in range(2)] == [2, 1]
+    await limits.define("items", ITEMS.spec)
+    shortcut = limits.shortcut("items", ITEMS.spec)
+    assert shortcut is not None
+    bucket = shortcut.bucket("a{b}%")
+    assert [shortcut.take(bucket, shortcut.rule, 1).remaining for _ in range(2)] == [2, 1]
     assert (await limits.take("items", "a{b}%")).decision.remaining == 0
-    assert not take_now("a{b}%", 1).allowed
+    assert not shortcut.take(bucket, shortcut.rule, 1).allowed
 
 
 def test_lines_that_are_left_out_are_counted(caplog: pytest.LogCaptureFixture) -> None:

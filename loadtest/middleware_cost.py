@@ -1,0 +1,129 @@
+"""What the rate-limit middleware adds to a request, in CPU time.
+
+python -m loadtest.middleware_cost [--rounds N]
+
+A Starlette app with one route is driven through ASGI in this process, bare and with the
+middleware in front of it: no server, no socket, no client. The timed region holds whole
+requests, from the call of the app to the last message it sends. The clock is the CPU time of
+this process, and the garbage collector is on, as it is in an app. Rounds are short and
+interleaved, and what is reported is the median of the differences within each round, so
+that a neighbour's noise falls on both sides alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+from statistics import median
+from typing import NamedTuple
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Scope
+
+from realtime.middleware import RateLimitMiddleware, Rule
+
+__all__ = ["AT_MOST", "Figures", "measure"]
+
+AT_MOST = 5.0
+"""Microseconds that a limited request may cost more than a bare one."""
+
+REQUESTS = 100
+"""In one round: 1 ms of work, too short for most interruptions."""
+
+PLENTY = 6_000_000
+"""Requests a minute: more than can be made, so every one is allowed and announced."""
+
+SCOPE: Scope = {
+    "type": "http",
+    "asgi": {"version": "3.0", "spec_version": "2.3"},
+    "http_version": "1.1",
+    "method": "GET",
+    "scheme": "http",
+    "path": "/items/42",
+    "raw_path": b"/items/42",
+    "query_string": b"",
+    "root_path": "",
+    "headers": [(b"host", b"shop"), (b"accept", b"*/*")],
+    "client": ("203.0.113.7", 4711),
+    "server": ("shop", 80),
+}
+
+
+class Figures(NamedTuple):
+    """Microseconds of CPU time per request, of every round."""
+
+    bare: tuple[float, ...]
+    limited: tuple[float, ...]
+
+    @property
+    def added(self) -> float:
+        """The median of what a limited request cost more than a bare one."""
+        return median(limited - bare for bare, limited in zip(self.bare, self.limited, strict=True))
+
+
+def measure(rounds: int, route: str = "/items/{id}", rule: Rule | None = None) -> Figures:
+    """Bare and limited, in turns; the first tenth of the rounds, for getting warm, is not kept."""
+    return asyncio.run(_measure(rounds, route, rule or Rule("items", limit=PLENTY, per=60)))
+
+
+async def _measure(rounds: int, route: str, rule: Rule) -> Figures:
+    rules = {
+        route: rule,
+        "POST /login": Rule("login", limit=5, per=60, algorithm="sliding_window"),
+        "/users/{id}/orders/{order}": Rule("orders", limit=30, per=60),
+    }
+    bare, limited = _app(), RateLimitMiddleware(_app(), rules=rules)
+    pairs = [(await _round(bare), await _round(limited)) for _ in range(rounds + rounds // 10)]
+    kept = pairs[-rounds:]
+    return Figures(tuple(pair[0] for pair in kept), tuple(pair[1] for pair in kept))
+
+
+def _app() -> Starlette:
+    async def read_item(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("an item")
+
+    return Starlette(routes=[Route("/items/{id}", read_item)])
+
+
+async def _round(app: ASGIApp) -> float:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        """As far as the app can tell, it is sent."""
+
+    started = time.process_time_ns()
+    for _ in range(REQUESTS):
+        await app(dict(SCOPE), receive, send)
+    return (time.process_time_ns() - started) / REQUESTS / 1000
+
+
+def _report(name: str, figures: Figures) -> str:
+    return f"{name:<36} {median(figures.limited):6.1f} {figures.added:+8.2f}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table; 1 if the middleware costs more than it may."""
+    parser = argparse.ArgumentParser(prog="python -m loadtest.middleware_cost")
+    parser.add_argument("--rounds", type=int, default=400, metavar="N")
+    rounds: int = parser.parse_args(arguments).rounds
+    allowed = measure(rounds)
+    print(f"{'µs of CPU per request':<36} {'median':>6} {'added':>8}")
+    print(f"{'bare Starlette':<36} {median(allowed.bare):6.1f}")
+    print(_report("limited, allowed, announced", allowed))
+    refused = Rule("items", limit=1, per=3600)
+    print(_report("limited, refused (the app is not run)", measure(rounds, rule=refused)))
+    print(_report("a route without a rule", measure(rounds, route="/elsewhere/{id}")))
+    verdict = "met" if allowed.added <= AT_MOST else "MISSED"
+    print(f"the middleware adds {allowed.added:.2f} µs; at most {AT_MOST:g}: {verdict}")
+    return 0 if verdict == "met" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
