@@ -119,7 +119,7 @@ class Settings:
     )
 
     channel_history_size: int = option(
-        100, whole(0, 1_000_000), FEATURES, "Messages a channel keeps; 0 keeps none."
+        100, whole(0, 10_000), FEATURES, "Messages a channel keeps; 0 keeps none."
     )
     channel_history_ttl: float = option(
         300.0, number(0, YEARS), FEATURES, "How long a channel keeps a message; 0 keeps none."

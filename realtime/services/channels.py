@@ -134,5 +134,5 @@ class Channels:
         size, ttl = self._default if history is None else history
         if not 0 <= size <= MAX_HISTORY:
             raise InvalidInput(f"history size must be within 0..{MAX_HISTORY}", path="$.history")
-        duration = microseconds("history ttl", ttl) if size else 0
+        duration = microseconds("history ttl", ttl) if size and ttl else 0
         return await self._channels.publish(name, data, info=info, size=size, ttl=duration)

@@ -17,7 +17,9 @@ from realtime.errors import (
     VersionConflict,
 )
 from realtime.services.cached import CAPACITY, Cached
+from realtime.services.channels import MAX_HISTORY
 from realtime.services.limits import Algorithm, RuleSpec, Wish
+from realtime.settings import SettingsError, load
 
 DAY = 86_400_000_000
 
@@ -160,7 +162,8 @@ async def test_a_rule_out_of_bounds_is_refused(features: Embedded, spec: RuleSpe
 async def test_a_channel_keeps_what_it_was_told_to(features: Embedded) -> None:
     channels = features.channels
     assert (await channels.publish("a", b"1")).offset == 1
-    assert (await channels.publish("a", b"2", history=(0, 0))).offset == 0
+    for nothing in ((0, 0), (0, 60), (5, 0)):
+        assert (await channels.publish("a", b"2", history=nothing)).offset == 0
     assert [p.offset for p in await channels.broadcast(["a", "b"], b"3")] == [2, 1]
     with pytest.raises(InvalidInput, match="history"):
         await channels.publish("a", b"1", history=(10**6, 60))
@@ -168,6 +171,12 @@ async def test_a_channel_keeps_what_it_was_told_to(features: Embedded) -> None:
     assert (found.recovered, found.publications) == (True, [])
     await channels.remove_history("a")
     assert (await channels.history("a", limit=-1)).publications == []
+
+
+def test_the_settings_allow_no_longer_history_than_channels_keep() -> None:
+    load({"channel_history_size": MAX_HISTORY}, {})
+    with pytest.raises(SettingsError):
+        load({"channel_history_size": MAX_HISTORY + 1}, {})
 
 
 async def test_nobody_else_publishes_on_a_live_board(features: Embedded) -> None:
