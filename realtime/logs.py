@@ -20,7 +20,7 @@ def configure(level: str, form: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Json() if form == "json" else _Text())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # it narrates its own start and end
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # it has a line for each bad request
     logging.getLogger("websockets").setLevel(logging.WARNING)  # and this one every connection's
 
 
