@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Annotated
 
 import msgspec
@@ -148,6 +149,12 @@ class PageQuery(QueryFields):
         | UnsetType
     ) = UNSET
     metadata: WithMetadata = False
+
+    def __post_init__(self) -> None:
+        """In JSON there is neither NaN nor infinity; in a query they would be numbers."""
+        for bound in (self.min_score, self.max_score):
+            if bound is not UNSET and not isfinite(bound):
+                raise ValueError("min_score and max_score are finite numbers")
 
 
 class AroundQuery(QueryFields):

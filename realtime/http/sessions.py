@@ -40,7 +40,6 @@ FieldName = Annotated[
         min_length=1,
         max_length=255,
         extra_json_schema={
-            "format": "name",
             "pattern": "^[^_\\u0000-\\u001f\\u007f-\\u009f][^\\u0000-\\u001f\\u007f-\\u009f]*$",
         },
     ),

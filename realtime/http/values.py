@@ -12,7 +12,6 @@ from realtime.services.durations import MAX_SECONDS
 
 __all__ = [
     "JSON",
-    "MAX_FLOAT",
     "BoardName",
     "ChannelName",
     "CounterName",
@@ -28,11 +27,9 @@ __all__ = [
     "seconds",
 ]
 
-MAX_FLOAT = 1.7976931348623157e308
-"""The largest double: as a bound it keeps NaN and the infinities out of query parameters."""
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_WORDS = {"format": "name", "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"}
+_NO_CONTROLS = {"pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"}
+"""For the documents: the services check it, together with what no pattern can say."""
 _RULE = "1 to 255 bytes of UTF-8, no control characters"
 
 
@@ -42,7 +39,7 @@ def _name(what: str, example: str) -> Meta:
         max_length=255,
         description=f"{what}: {_RULE}.",
         examples=[example],
-        extra_json_schema=_WORDS,
+        extra_json_schema=_NO_CONTROLS,
     )
 
 
@@ -54,7 +51,7 @@ UserName = Annotated[str, _name("The user", "ada")]
 RuleName = Annotated[str, _name("The rule", "login")]
 ChannelName = Annotated[str, _name("The channel", "news")]
 
-Score = Annotated[float, Meta(ge=-MAX_FLOAT, le=MAX_FLOAT, description="A finite double.")]
+Score = Annotated[float, Meta(description="A finite double.")]
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Seconds = Annotated[float, Meta(gt=0, le=MAX_SECONDS, description="Seconds, above 0.")]
 JSON = Annotated[Raw, Meta(description="Any JSON value.")]
