@@ -5,12 +5,13 @@ quarter. With a million members that takes tens of milliseconds, during which no
 answered, and finds nothing: what the engine holds is freed by reference counts alone.
 So we decide ourselves:
 
-* young objects are looked through as always, only less often; that is short and bounded.
+* the young are looked through as always: that is short, and finds nearly everything.
 * the full collection never runs by itself.
 * what stands after loading is *frozen*: no collection visits it again. It is still freed
   the moment its last reference goes.
-* now and then, the full collection is run over what is not frozen. If the engine has grown
-  much since, its new part is frozen first instead, unseen: a long look would be noticed.
+* now and then, the full collection is run over what is not frozen, so rarely that it takes
+  one ten-thousandth of the time at most. If the engine has grown much since, its new part
+  is frozen instead, unseen: a look would be long.
 
 What is given up: an object that was frozen alive, and becomes part of an unreachable cycle
 later, stays for ever. It takes growth to a new height to freeze anything, so that does not add up.
@@ -29,20 +30,17 @@ from dataclasses import dataclass, replace
 
 __all__ = ["Collections", "Collector", "paused"]
 
-YOUNG = 5_000
-"""Containers made and not freed before the young are looked through: about 0.2 ms of work."""
-
-MIDDLE = 20
-"""Rounds of the young before their survivors are looked through as well."""
-
 NEVER = 2**31 - 1
 """Rounds of the middle before everything is: Python's counter does not get that far."""
 
 EVERY = 60
-"""Ticks, of a second each, between two full collections of what is not frozen."""
+"""Ticks, of a second each, between two looks at what is not frozen; or more, see SHARE."""
+
+SHARE = 10_000
+"""A collection of one second would be due again after so many."""
 
 GROWTH = 100_000
-"""Memory blocks: a collection visits so many in a few milliseconds. More are frozen instead."""
+"""Memory blocks: some 50,000 members more. A collection visits them in a few milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,32 +56,40 @@ class Collections:
 class Collector:
     """Owns the settings of the garbage collector from ``loaded`` on, until ``close``."""
 
-    __slots__ = ("_before", "_blocks", "_highest", "_ticks", "stats")
+    __slots__ = ("_before", "_blocks", "_highest", "_timer", "_wait", "stats")
 
-    def __init__(self, blocks: Callable[[], int] = sys.getallocatedblocks) -> None:
-        """``blocks`` tells how many memory blocks are in use: O(memory / 16 KiB), some 50 µs."""
+    def __init__(
+        self,
+        blocks: Callable[[], int] = sys.getallocatedblocks,
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """``blocks`` tells how many memory blocks are in use: O(memory / 16 KiB), under 1 ms."""
         self._before = gc.get_threshold()
         self._blocks = blocks
+        self._timer = timer
         self._highest = 0
-        self._ticks = 0
+        self._wait = EVERY
         self.stats = Collections()
 
     def loaded(self) -> None:
         """Everything that was to be loaded is: collect once, freeze, and set the thresholds."""
         gc.collect()
         self._freeze()
-        gc.set_threshold(YOUNG, MIDDLE, NEVER)
+        young, middle, _ = self._before
+        gc.set_threshold(young, middle, NEVER)
 
     def tick(self) -> None:
-        """A second has passed. Mostly nothing; once a minute a collection, or a freeze."""
-        self._ticks += 1
-        if self._ticks % EVERY:
+        """A second has passed. Mostly nothing; once a minute at most, a collection or a freeze."""
+        self._wait -= 1
+        if self._wait > 0:
             return
+        self._wait = EVERY
         if self._blocks() - self._highest > GROWTH:
             gc.collect(1)  # the young die young, and must not be frozen
             self._freeze()
         else:
             self._collect()
+            self._wait = max(EVERY, round(SHARE * self.stats.last_seconds))
 
     def close(self) -> None:
         """Give the process its settings back; for tests, and for who outlives the service."""
@@ -96,9 +102,9 @@ class Collector:
         self.stats = replace(self.stats, frozen=self.stats.frozen + 1)
 
     def _collect(self) -> None:
-        started = time.perf_counter()
+        started = self._timer()
         gc.collect()
-        took = time.perf_counter() - started
+        took = self._timer() - started
         longest = max(self.stats.longest_seconds, took)
         self.stats = replace(
             self.stats, full=self.stats.full + 1, last_seconds=took, longest_seconds=longest

@@ -143,9 +143,10 @@ class Source:
     def finish(self, *, checked: bool) -> None:
         """Compare the checksum of everything up to here with the one that comes next."""
         self._let_go()
+        offset = self.offset
         stored = self.number(rdb.CHECKSUM_SIZE) if checked else 0
         if stored not in (0, self._checksum):  # Redis writes 0 when told not to compute it
-            raise self.damaged("the checksum does not match")
+            raise Damaged("the checksum does not match", offset)
         if self.remaining:
             raise self.damaged(f"{self.remaining} bytes follow the end of the snapshot")
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 
-from realtime.collector import EVERY, GROWTH, NEVER, Collector, paused
+import realtime.collector
+from realtime.collector import EVERY, GROWTH, NEVER, SHARE, Collector, paused
 
 
 class Memory:
@@ -74,7 +76,23 @@ def test_garbage_is_found_within_a_minute(collector: Collector) -> None:
     assert 0 < stats.last_seconds <= stats.longest_seconds
 
 
-def test_growth_is_frozen_unseen(collector: Collector, memory: Memory) -> None:
+def test_a_long_collection_is_rare(memory: Memory) -> None:
+    length = 1 / 64
+    collector = Collector(memory, count(step=length).__next__)
+    collector.loaded()
+    minute(collector)
+    for _ in range(int(SHARE * length) - 1):
+        collector.tick()
+    assert collector.stats.full == 1
+    collector.tick()
+    assert (collector.stats.full, collector.stats.longest_seconds) == (2, length)
+    collector.close()
+
+
+def test_growth_is_frozen_unseen(
+    collector: Collector, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(realtime.collector, "SHARE", 0)
     collector.loaded()
     memory.blocks += GROWTH + 1
     grown = [Cycle() for _ in range(1000)]
@@ -86,8 +104,11 @@ def test_growth_is_frozen_unseen(collector: Collector, memory: Memory) -> None:
     assert (collector.stats.full, collector.stats.frozen) == (1, 2)
 
 
-def test_only_a_new_height_is_growth(collector: Collector, memory: Memory) -> None:
+def test_only_a_new_height_is_growth(
+    collector: Collector, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Waves of connections would else be frozen each time, and their garbage with them."""
+    monkeypatch.setattr(realtime.collector, "SHARE", 0)
     collector.loaded()
     for blocks in (1_200_000, 500_000, 1_200_000, 500_000, 1_200_000):
         memory.blocks = blocks

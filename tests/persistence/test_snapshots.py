@@ -223,7 +223,7 @@ async def test_a_damaged_snapshot_refuses_the_start_and_stays_as_it_is(tmp_path:
         snapshots.load()
     assert str(raised.value) == (
         f"{tmp_path}/dump.rdb cannot be loaded: the checksum does not match (at byte "
-        f"{len(damaged)}). Nothing was loaded, and the file is as it was: put a good copy in "
+        f"{len(damaged) - 8}). Nothing was loaded, and the file is as it was: put a good copy in "
         "its place, or move it away to start empty"
     )
     assert len(engine.keyspace) == 0
