@@ -14,7 +14,7 @@ from loadtest.middleware_cost import AT_MOST, measure
 
 __all__ = ["rows"]
 
-ROUNDS = 150
+ROUNDS = 400
 """Short rounds, 100 requests each, for one round of the others."""
 
 
