@@ -25,27 +25,26 @@ _EMPTY = SortedSet()
 class Boards:
     """Sorted sets with the rules of a board, which the caller passes."""
 
-    __slots__ = ("_core", "_hashes")
+    __slots__ = ("_clock", "_core", "_deadlines", "_hashes", "_values")
 
     def __init__(self, core: Core, hashes: Hashes) -> None:
         self._core = core
         self._hashes = hashes
+        self._clock = core.clock
+        self._values = core.keyspace.values
+        self._deadlines = core.keyspace.deadlines
 
     def submit(self, key: bytes, ranking: Ranking, entry: Submit) -> Submission:
         """Bring one score in. O(log n). Raises OutOfBounds, and then nothing was changed."""
-        now = self._core.clock()
+        now = self._clock()
         board = self._find(key, now)
-        known = board is not None
         if board is None:
-            board = SortedSet()
-        answer = rank.submit(board, ranking, entry.member, entry.score)
-        if not answer.changed:
-            return answer
-        if not known:
-            self._core.keyspace.put(key, board)
-        self._changed(key, entry, answer.score, now)
-        if ranking.max_entries is not None and self._trim(key, board, ranking, now):
-            return answer._replace(rank=rank.rank(board, ranking, entry.member))
+            return self._submit_first(key, ranking, entry, now)
+        answer = rank.submit(board, ranking, entry[0], entry[1])
+        if answer[5]:  # changed
+            self._changed(key, entry, answer[1], now)
+            if ranking.max_entries is not None and self._trim(key, board, ranking, now):
+                return answer._replace(rank=rank.rank(board, ranking, entry.member))
         return answer
 
     def submit_many(
@@ -123,7 +122,18 @@ class Boards:
             page.total, [entry._replace(metadata=notes.get(entry.member)) for entry in page.entries]
         )
 
+    def _submit_first(self, key: bytes, ranking: Ranking, entry: Submit, now: int) -> Submission:
+        """As ``submit``, to a board that is absent: it comes into being with its first entry."""
+        board = SortedSet()
+        answer = rank.submit(board, ranking, entry.member, entry.score)
+        self._core.keyspace.put(key, board)
+        self._changed(key, entry, answer.score, now)
+        return answer
+
     def _find(self, key: bytes, now: int) -> SortedSet | None:
+        board = self._values.get(key)
+        if type(board) is SortedSet and key not in self._deadlines:
+            return board  # nearly always; the rest is for what may have expired
         return self._core.keyspace.typed(key, now, SortedSet, "zset")
 
     def _read(self, key: bytes) -> SortedSet:

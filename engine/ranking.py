@@ -76,6 +76,9 @@ class Standing(NamedTuple):
     total: int
 
 
+_new = tuple.__new__  # half the time of a named tuple's own constructor; a submit is hot
+
+
 def rank(board: SortedSet, ranking: Ranking, member: bytes) -> int | None:
     """The member's rank, or None. O(log n)."""
     if not ranking.competition:
@@ -87,10 +90,12 @@ def rank(board: SortedSet, ranking: Ranking, member: bytes) -> int | None:
 
 def counting_score(ranking: Ranking, before: float | None, score: float) -> float:
     """The score that counts after ``score`` came in. Raises OutOfBounds."""
-    if ranking.keep == "sum" and before is not None:
-        score = before + score
-    elif ranking.keep == "best" and before is not None:
-        score = max(before, score) if ranking.descending else min(before, score)
+    if before is not None:
+        if ranking.keep == "best":
+            if (score <= before) is ranking.descending:
+                score = before
+        elif ranking.keep == "sum":
+            score = before + score
     low, high = ranking.min_score, ranking.max_score
     if (low is not None and score < low) or (high is not None and score > high):
         raise OutOfBounds(f"score {score} is outside {low}..{high}", score)
@@ -100,14 +105,24 @@ def counting_score(ranking: Ranking, before: float | None, score: float) -> floa
 
 
 def submit(board: SortedSet, ranking: Ranking, member: bytes, score: float) -> Submission:
-    """Bring a score in. O(log n), three look-ups of a rank included. Raises OutOfBounds."""
+    """Bring a score in, and answer both ranks. O(log n). Raises OutOfBounds."""
     before = board.score(member)
     score = counting_score(ranking, before, score)
-    previous = None if before is None else rank(board, ranking, member)
     if score == before:
-        return Submission(member, score, previous, previous, before, False)
-    board.add(member, score)
-    return Submission(member, score, rank(board, ranking, member), previous, before, True)
+        place = rank(board, ranking, member)
+        return _new(Submission, (member, score, place, place, before, False))
+    if ranking.competition:
+        previous = None if before is None else rank(board, ranking, member)
+        board.add(member, score)
+        return Submission(member, score, rank(board, ranking, member), previous, before, True)
+    left, entered = board.move(member, score)
+    if ranking.descending:
+        size = len(board)
+        entered = size - 1 - entered
+        if left is not None:
+            left = size - 1 - left  # whoever moves leaves the size as it was
+    previous = None if left is None else left + 1
+    return _new(Submission, (member, score, entered + 1, previous, before, True))
 
 
 def surplus(board: SortedSet, ranking: Ranking) -> list[Row]:

@@ -9,7 +9,7 @@ ordered sequence holds the sort keys. Neither holds anything that the garbage co
 tracks one by one: at a million members a collection has a thousand lists to visit, and a
 member costs about 175 bytes, its name included.
 
-The sequence is a plain list while it is short, and a ``SortedList`` once that is faster;
+The sequence is a plain list while it is short, and a `RankedList` once that is faster;
 it never turns back, since a set that was large once will be large again.
 
 Reverse order is the exact mirror, ties included: an index counted from the other end.
@@ -18,12 +18,12 @@ Indices are 0-based here. n is the number of members, m the number of rows asked
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, MutableSequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from struct import Struct
 from typing import Any, cast
 
-from sortedcontainers import SortedList
+from engine.rankedlist import RankedList
 
 __all__ = ["SortedSet"]
 
@@ -62,7 +62,7 @@ class SortedSet:
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         """O(n log n), and O(n) if the rows come in order or in reverse order."""
         self._keys: dict[bytes, bytes] = {member: _prefix(score) + member for member, score in rows}
-        self._order: MutableSequence[bytes] = sorted(self._keys.values())
+        self._order: list[bytes] | RankedList = sorted(self._keys.values())
         self._bisect: Any = bisect_left
         self._grow()
 
@@ -78,21 +78,25 @@ class SortedSet:
 
     def add(self, member: bytes, score: float) -> bool:
         """Set the score of ``member``; answer whether that changed anything. O(log n)."""
+        if self.score(member) == score:
+            return False
+        self.move(member, score)
+        return True
+
+    def move(self, member: bytes, score: float) -> tuple[int | None, int]:
+        """Set the score of ``member``; its index before (None: it is new) and after. O(log n)."""
         if score != score:
             raise ValueError("a score must be a number")
-        key = _prefix(score) + member
         before = self._keys.get(member)
-        if before == key:
-            return False
-        if before is not None:
-            self._forget(before)
-        self._keys[member] = key
-        if self._bisect is bisect_left:
-            insort(self._order, key)
-            self._grow()
-        else:
-            cast(Any, self._order).add(key)
-        return True
+        self._keys[member] = key = _prefix(score) + member
+        order = self._order
+        if type(order) is RankedList:
+            return (None, order.enter(key)) if before is None else order.move(before, key)
+        left = None if before is None else self._forget(before)
+        entered = bisect_left(order, key)
+        order.insert(entered, key)
+        self._grow()
+        return left, entered
 
     def remove(self, member: bytes) -> bool:
         """Whether the member was there. O(log n)."""
@@ -144,16 +148,18 @@ class SortedSet:
         start = self.below(minimum)
         return start, max(start, self.below(maximum, inclusive=True))
 
-    def _forget(self, key: bytes) -> None:
-        if self._bisect is bisect_left:
-            del self._order[bisect_left(self._order, key)]
-        else:
-            self._order.remove(key)
+    def _forget(self, key: bytes) -> int:
+        order = self._order
+        if type(order) is RankedList:
+            return order.leave(key)
+        index = bisect_left(order, key)
+        del order[index]
+        return index
 
     def _grow(self) -> None:
         if len(self._order) > PLAIN_LIMIT:
-            self._order = SortedList(self._order)
-            self._bisect = SortedList.bisect_left
+            self._order = RankedList(self._order)
+            self._bisect = RankedList.bisect_left
 
     def _check(self) -> None:
         """Assert every invariant; for tests. O(n log n)."""
@@ -162,5 +168,5 @@ class SortedSet:
         for member, key in self._keys.items():
             assert key[8:] == member
             assert _prefix(_score(key)) == key[:8]
-        if self._bisect is not bisect_left:
-            cast(Any, self._order)._check()
+        if isinstance(self._order, RankedList):
+            self._order._check()

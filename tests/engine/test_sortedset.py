@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from engine import sortedset
+from engine.rankedlist import RankedList
 from engine.sortedset import SortedSet
 
 SCORES = st.one_of(
@@ -36,6 +37,19 @@ class AgainstModel(RuleBasedStateMachine):
         changed = self.model.get(member) != score
         assert self.set.add(member, score) == changed
         self.model[member] = score + 0.0
+
+    @rule(member=MEMBERS, score=SCORES)
+    def move(self, member: bytes, score: float) -> None:
+        rows = self.rows()
+        left = next((at for at, row in enumerate(rows) if row[0] == member), None)
+        self.model[member] = score + 0.0
+        entered = self.rows().index((member, score + 0.0))
+        assert self.set.move(member, score) == (left, entered)
+
+    @rule(data=st.data(), score=SCORES)
+    def move_one_that_is_there(self, data: st.DataObject, score: float) -> None:
+        if self.model:
+            self.move(data.draw(st.sampled_from(sorted(self.model))), score)
 
     @rule(member=MEMBERS)
     def remove(self, member: bytes) -> None:
@@ -80,7 +94,23 @@ class LargeAgainstModel(AgainstModel):
         self.set = SortedSet(self.model.items())
 
 
+class SplitAgainstModel(AgainstModel):
+    """The same, with sublists so short that a handful of members splits and joins them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = {b"%d" % n: float(n % 7) for n in range(sortedset.PLAIN_LIMIT + 5)}
+        self.set = SortedSet(self.model.items())
+        for number in range(sortedset.PLAIN_LIMIT - 30):
+            self.remove(b"%d" % number)
+        order = self.set._order
+        assert isinstance(order, RankedList)
+        order._reset(4)
+
+
 TestSmall = AgainstModel.TestCase
+TestSplit = SplitAgainstModel.TestCase
+TestSplit.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
 TestLarge = LargeAgainstModel.TestCase
 TestLarge.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
 
