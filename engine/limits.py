@@ -167,13 +167,19 @@ class TokenBucket:
         return self.burst
 
     def take(self, state: LimitState | None, now: int, cost: int) -> Outcome:
-        if self.scale == 1 and type(state) is int:  # the common case, without detours
-            interval = self.interval
-            after = (state if state > now else now) + cost * interval
-            left = now + self.capacity - after
-            if cost > 0 and left >= 0:
-                burst = self.burst
-                return _new(Decision, (True, burst, left // interval, 0, after - now)), after, after
+        if self.scale == 1 and type(state) is int and cost > 0:  # the common case, no detours
+            interval, burst = self.interval, self.burst
+            missing = state - now if state > now else 0
+            price = cost * interval
+            left = self.capacity - missing - price
+            if left >= 0:
+                missing += price
+                after = now + missing
+                return _new(Decision, (True, burst, left // interval, 0, missing)), after, after
+            room = left + price
+            if room >= 0 and cost <= burst:
+                refusal = _new(Decision, (False, burst, room // interval, -left, missing))
+                return refusal, None, 0
         return self._take(state, now, cost)
 
     def _take(self, state: LimitState | None, now: int, cost: int) -> Outcome:
@@ -255,13 +261,16 @@ class FixedWindow:
             if seen < window:
                 spent = 0
         after = spent + cost
-        if cost > 0 and after <= quota:
+        if after <= quota and cost > 0:
             decision = _new(Decision, (True, quota, quota - after, 0, left))
             return decision, (window, after), now + left
-        _check_cost(cost)
-        wait = NEVER if cost > quota else left if after > quota and cost else 0
-        refusal = _decide(wait == 0, quota, max(0, quota - spent), wait, left if spent else 0)
-        if cost and seen > window:
+        room = quota - spent if spent < quota else 0
+        reset = left if spent else 0
+        if cost <= 0:
+            _check_cost(cost)
+            return _new(Decision, (True, quota, room, 0, reset)), None, 0
+        refusal = _new(Decision, (False, quota, room, NEVER if cost > quota else left, reset))
+        if seen > window:
             return refusal, (window, spent), now + left
         return refusal, None, 0
 

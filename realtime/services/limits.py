@@ -73,9 +73,13 @@ class Verdict(NamedTuple):
     rule: str
     spec: RuleSpec
     decision: Decision
-    next_after: int
-    """Microseconds until more may be taken; 0 if nothing is missing."""
+    build: LimitRule
     allowed: bool
+
+    @property
+    def next_after(self) -> int:
+        """Microseconds until more may be taken; 0 if nothing is missing."""
+        return self.build.next_after(self.decision)
 
 
 class Shortcut(NamedTuple):
@@ -90,14 +94,14 @@ class Rule(NamedTuple):
     """A rule ready for use."""
 
     name: str
-    encoded: bytes
     spec: RuleSpec
     build: LimitRule
+    bucket: Callable[[str], bytes]
+    """Where a caller's state lies, by the caller's name."""
 
     def verdict(self, decision: Decision) -> Verdict:
-        next_after = self.build.next_after(decision)
         allowed = decision.allowed or self.spec.shadow
-        return Verdict(self.name, self.spec, decision, next_after, allowed)
+        return Verdict(self.name, self.spec, decision, self.build, allowed)
 
 
 class Limits:
@@ -112,9 +116,9 @@ class Limits:
     async def define(self, rule: str, spec: RuleSpec) -> RuleSpec:
         """Store a rule, or replace it. Callers keep what they have spent, as far as it fits."""
         name = name_bytes("rule", rule)
-        built = spec.build()
+        ready = _ready(rule, name, spec)
         await self._hashes.put(rule_key(name), _fields(spec))
-        self._rules.put(rule, Rule(rule, name, spec, built))
+        self._rules.put(rule, ready)
         return spec
 
     async def spec(self, rule: str) -> RuleSpec | None:
@@ -126,9 +130,8 @@ class Limits:
 
     async def take(self, rule: str, key: str, cost: int = 1) -> Verdict:
         """Spend ``cost`` if the rule allows it. O(1)."""
-        found = await self._rules.get(rule)
-        bucket = bucket_key(found.encoded, name_bytes("key", key))
-        return found.verdict(await self._buckets.take(bucket, found.build, cost))
+        found = self._rules.peek(rule) or await self._rules.get(rule)
+        return found.verdict(await self._buckets.take(found.bucket(key), found.build, cost))
 
     def shortcut(self, rule: str, spec: RuleSpec) -> Shortcut | None:
         """The way to decisions under one rule without a wait, for hot paths.
@@ -138,19 +141,13 @@ class Limits:
         """
         if not isinstance(self._buckets, ImmediateBuckets):
             return None
-        name = name_bytes("rule", rule)
-
-        @lru_cache(maxsize=4096)
-        def bucket(key: str) -> bytes:
-            return bucket_key(name, name_bytes("key", key))
-
-        return Shortcut(bucket, spec.build(), self._buckets.take_now)
+        return Shortcut(_buckets(name_bytes("rule", rule)), spec.build(), self._buckets.take_now)
 
     async def take_all(self, wishes: Sequence[Wish]) -> list[Verdict]:
         """Spend all or nothing, in one step; shadow rules are decided aside, and never block."""
         rules = [await self._rules.get(wish.rule) for wish in wishes]
         takes = [
-            Take(bucket_key(rule.encoded, name_bytes("key", wish.key)), rule.build, wish.cost)
+            Take(rule.bucket(wish.key), rule.build, wish.cost)
             for rule, wish in zip(rules, wishes, strict=True)
         ]
         blocking = [at for at, rule in enumerate(rules) if not rule.spec.shadow]
@@ -170,15 +167,28 @@ class Limits:
     async def reset(self, rule: str, key: str) -> bool:
         """Give a caller the full capacity again; whether anything was missing."""
         found = await self._rules.get(rule)
-        return await self._values.delete(bucket_key(found.encoded, name_bytes("key", key))) > 0
+        return await self._values.delete(found.bucket(key)) > 0
 
     async def _load(self, rule: str) -> Rule:
         name = name_bytes("rule", rule)
         fields = await self._hashes.get(rule_key(name))
         if fields is None:
             raise NotFound(f"there is no rule {rule!r}; define it with PUT /v1/limits/{{rule}}")
-        spec = _spec(fields)
-        return Rule(rule, name, spec, spec.build())
+        return _ready(rule, name, _spec(fields))
+
+
+def _ready(rule: str, name: bytes, spec: RuleSpec) -> Rule:
+    return Rule(rule, spec, spec.build(), _buckets(name))
+
+
+def _buckets(rule: bytes) -> Callable[[str], bytes]:
+    """The keys of a rule's callers. Those who come often come from the cache."""
+
+    @lru_cache(maxsize=4096)
+    def bucket(caller: str) -> bytes:
+        return bucket_key(rule, name_bytes("key", caller))
+
+    return bucket
 
 
 def _fields(spec: RuleSpec) -> dict[bytes, bytes]:
