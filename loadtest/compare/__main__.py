@@ -88,7 +88,9 @@ def _machine() -> str:
 
 def _summary(rows: list[Row]) -> str:
     verdicts = [(row, row.verdict(line)) for row in rows for line in row.lines]
-    missed = [row.name for row, verdict in verdicts if verdict == "MISSED"]
+    missed = [
+        f"{row.name} ({row.lines[0].name})" for row, verdict in verdicts if verdict == "MISSED"
+    ]
     met = sum(verdict == "met" for _, verdict in verdicts)
     absent = sum(len(row.missing) for row in rows)
     text = f"{met} targets met, {len(missed)} missed, {absent} rows lack a peer"
