@@ -10,6 +10,7 @@ cache would keep secrets in memory and would have to learn of every revocation a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from realtime.access import Access, Principal
 from realtime.errors import Forbidden, Unauthorized
@@ -24,7 +25,9 @@ _SCHEME = b"bearer "
 def admit(access: Access, headers: Mapping[bytes, bytes], scope: Scope | None) -> Principal:
     """Who asks. Raises Unauthorized and Forbidden."""
     if access.open:
-        _refuse_foreign_pages(headers)
+        reason = _foreign(headers.get(b"host", b"localhost"), headers.get(b"origin"))
+        if reason is not None:
+            raise Forbidden(reason)
         return access.anonymous
     credentials = headers.get(b"authorization", b"")
     if credentials[:7].lower() != _SCHEME:
@@ -36,13 +39,17 @@ def admit(access: Access, headers: Mapping[bytes, bytes], scope: Scope | None) -
     return caller
 
 
-def _refuse_foreign_pages(headers: Mapping[bytes, bytes]) -> None:
-    """Nobody needs a key, so a browser must not lend a stranger's page its way to us."""
-    if not is_local_host(headers.get(b"host", b"localhost").decode("latin-1")):
-        raise Forbidden("while no API key exists, the service answers to names of this machine")
-    origin = headers.get(b"origin")
+@lru_cache(maxsize=256)
+def _foreign(host: bytes, origin: bytes | None) -> str | None:
+    """Why a request may be that of a stranger's page, to which a browser lends its way to us.
+
+    The cache is for speed: nearly every request of a client has the same two headers.
+    """
+    if not is_local_host(host.decode("latin-1")):
+        return "while no API key exists, the service answers to names of this machine"
     if origin is not None and not is_local_origin(origin.decode("latin-1")):
-        raise Forbidden("while no API key exists, only pages of this machine may do this")
+        return "while no API key exists, only pages of this machine may do this"
+    return None
 
 
 def check_scope(caller: Principal, scope: Scope | None) -> None:

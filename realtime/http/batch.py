@@ -9,11 +9,13 @@ answers are bounded: a few hundred bytes may ask for megabytes.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from time import perf_counter
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from realtime.access import Principal
 from realtime.errors import InvalidInput, RealtimeError, TooLarge
 from realtime.http.auth import check_scope
 from realtime.http.dispatch import Dispatcher
@@ -100,24 +102,26 @@ async def run_batch(dispatcher: Dispatcher, call: Call, body: Batch) -> BatchAns
         if size > MAX_ANSWERS:
             response = problem(TooLarge(f"the answers of this batch exceed {MAX_ANSWERS} bytes"))
         else:
-            response = await _run(dispatcher, item, call._replace(headers=headers))
+            response = await _run(dispatcher, item, headers, call.caller)
         size += len(response.body)
         results.append(_result(response))
     return BatchAnswer(results=results)
 
 
-async def _run(dispatcher: Dispatcher, item: BatchItem, call: Call) -> Response:
+async def _run(
+    dispatcher: Dispatcher, item: BatchItem, headers: Mapping[bytes, bytes], caller: Principal
+) -> Response:
     raw_path, _, query = item.path.encode().partition(b"?")
     path = raw_path.decode()
     try:
         endpoint, names = dispatcher.router.find(item.method, path_segments(path, raw_path))
         if endpoint.operation is run_batch:
             raise InvalidInput("a batch cannot hold a batch")
-        check_scope(call.caller, endpoint.scope)
+        check_scope(caller, endpoint.scope)
     except RealtimeError as error:
         return problem(error)
     body = b"" if item.body is UNSET else bytes(item.body)
-    return await dispatcher.perform(endpoint, call._replace(names=names, query=query, body=body))
+    return await dispatcher.perform(endpoint, Call(names, query, headers, body, caller))
 
 
 def _result(response: Response) -> BatchResult:

@@ -23,7 +23,6 @@ from realtime.errors import (
 )
 from realtime.http.auth import admit
 from realtime.http.dispatch import Dispatcher
-from realtime.http.endpoint import Endpoint
 from realtime.http.inputs import Call
 from realtime.http.problem import Response, problem
 from realtime.http.uri import path_segments
@@ -86,27 +85,18 @@ class Door:
         except RealtimeError as error:
             return self._unmatched(scope["method"], error)
         try:
-            call = await self._call(endpoint, names, scope, receive)
+            pairs = scope["headers"]
+            headers = dict(pairs)
+            if len(headers) != len(pairs):
+                _refuse_repeated(pairs)
+            caller = admit(self.access, headers, endpoint.scope)
+            body = await _body(receive, headers, self.body_limit) if endpoint.takes_body else b""
         except RealtimeError as error:
             response = endpoint.refusal(error)
             endpoint.meter.count(response.status)
             return response
+        call = Call(names, scope["query_string"], headers, body, caller)
         return await self.dispatcher.perform(endpoint, call)
-
-    async def _call(
-        self, endpoint: Endpoint, names: list[str], scope: Scope, receive: Receive
-    ) -> Call:
-        """The request, once its headers are understood and its caller may come in."""
-        pairs = scope["headers"]
-        headers = dict(pairs)
-        if len(headers) != len(pairs):
-            _refuse_repeated(pairs)
-        caller = admit(self.access, headers, endpoint.scope)
-        body = b""
-        if endpoint.takes_body:
-            _refuse_other_media(headers)
-            body = await _read(receive, headers, self.body_limit)
-        return Call(names, scope["query_string"], headers, body, caller)
 
     def _unmatched(self, method: str, error: RealtimeError) -> Response:
         if method == "OPTIONS" and isinstance(error, MethodNotAllowed):
@@ -135,8 +125,9 @@ def _refuse_other_media(headers: Mapping[bytes, bytes]) -> None:
         raise UnsupportedMedia("a body here is application/json in UTF-8 (with curl: --json)")
 
 
-async def _read(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
-    """The whole body. Raises TooLarge as early as it can, and _Gone."""
+async def _body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
+    """The whole body. Raises UnsupportedMedia and TooLarge as early as it can, and _Gone."""
+    _refuse_other_media(headers)
     announced = headers.get(b"content-length", b"0")
     if not announced.isdigit():
         raise InvalidRequest("content-length is not a number")
@@ -153,7 +144,7 @@ async def _read(receive: Receive, headers: Mapping[bytes, bytes], limit: int) ->
         if size > limit:
             raise TooLarge(f"a body may have {limit} bytes")
         if not message.get("more_body", False):
-            return part if not parts else b"".join((*parts, part))
+            return b"".join((*parts, part)) if parts else part
         parts.append(part)
 
 

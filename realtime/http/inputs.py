@@ -8,7 +8,6 @@ what was understood and is wrong, with the JSON path of the fault if it lies in 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import msgspec
 from msgspec.inspect import Field, ListType, Metadata, type_info
@@ -37,7 +36,7 @@ _BRACKETS = bytes.maketrans(b"[]", b"{}")
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
 
 
-class Call(NamedTuple):
+class Call(msgspec.Struct, frozen=True):
     """One request to one operation, over HTTP or within a batch."""
 
     names: Sequence[str]
