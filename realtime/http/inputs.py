@@ -22,10 +22,10 @@ __all__ = [
     "Reader",
     "body_reader",
     "header_reader",
+    "is_too_deep",
     "lists_of",
     "path_reader",
     "query_reader",
-    "refuse_deep_json",
 ]
 
 MAX_DEPTH = 64
@@ -115,8 +115,8 @@ def body_reader(shapes: tuple[type[msgspec.Struct], ...]) -> Reader:
         body = call.body
         if not body and unsaid is not None:
             return unsaid
-        if len(body) > 2 * MAX_DEPTH:
-            refuse_deep_json(body)
+        if len(body) > 2 * MAX_DEPTH and is_too_deep(body):
+            raise InvalidRequest(f"the body is nested deeper than {MAX_DEPTH} levels")
         try:
             if not body.isascii():
                 body.decode()  # what is only passed on is not looked at by the decoder
@@ -160,20 +160,19 @@ def _fault(error: msgspec.ValidationError) -> tuple[str, str]:
     return text, path.removesuffix("`") or "$"
 
 
-def refuse_deep_json(text: bytes) -> None:
-    """Raise InvalidRequest beyond `MAX_DEPTH` levels. O(n) in C, and only if it may be.
+def is_too_deep(text: bytes) -> bool:
+    """Whether JSON has more than `MAX_DEPTH` levels. O(n) in C, and quick if it cannot be.
 
     What is left of the text are its brackets outside of strings, all of one kind. Each pass
     takes the innermost pairs away, so the passes are the depth. Brackets that do not match
     are left to the parser, unless there are enough of them to be deep.
     """
     if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
-        return
+        return False
     bare = text.replace(b"\\\\", b"").replace(b'\\"', b"").translate(_BRACKETS, _NOT_STRUCTURE)
     brackets = b"".join(bare.split(b'"')[::2])
     for _ in range(MAX_DEPTH):
         brackets = brackets.replace(b"{}", b"")
         if not brackets:
-            return
-    if brackets.count(b"{") > MAX_DEPTH or b"{}" in brackets:
-        raise InvalidRequest(f"the body is nested deeper than {MAX_DEPTH} levels")
+            return False
+    return brackets.count(b"{") > MAX_DEPTH or b"{}" in brackets

@@ -119,6 +119,7 @@ def pages(pages: Pages) -> Starlette:
             HTTPException: _http_error,
             RealtimeError: _error,
             BackendUnavailable: _error,
+            Exception: _error,
         },
     )
     application.router.redirect_slashes = False  # it would answer with an address made of Host
@@ -135,6 +136,6 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _error(request: Request, error: Exception) -> Response:
-    status, headers, body = problem(error, request.url.path)
+    status, headers, body = problem(error, f"page {request.url.path!r}")
     names = {name.decode(): value.decode() for name, value in headers}
     return Response(body, status_code=status, headers=names)

@@ -124,15 +124,21 @@ async def test_a_long_batch_lets_others_have_their_turn(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch, "TURN", 0)
-    seen: list[int | None] = []
+    counters = house.services.backend.counters
+    add, started = counters.add, asyncio.Event()
 
-    async def others() -> None:
-        while len(seen) < 3:
-            seen.append(await house.services.counters.get("visits"))
-            await asyncio.sleep(0)
+    async def starting(key: bytes, by: int, **options: Any) -> int:
+        started.set()
+        return await add(key, by, **options)
 
+    async def other() -> int | None:
+        await started.wait()
+        return await house.services.counters.get("visits")
+
+    counters.add = starting  # type: ignore[method-assign]
     item = {"method": "POST", "path": "/v1/counters/visits/add"}
     running = house.http.post("/v1/batch", json={"operations": [item] * 1_000})
-    done, _ = await asyncio.gather(running, others())
-    assert done.status_code == 200
-    assert seen[-1] != 1_000
+    done, seen = await asyncio.gather(running, other())
+    assert done.json()["results"][-1]["body"]["value"] == 1_000
+    assert seen is not None
+    assert seen < 1_000

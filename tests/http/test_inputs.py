@@ -6,7 +6,7 @@ import pytest
 
 from realtime.access import ANONYMOUS
 from realtime.errors import InvalidInput, InvalidRequest
-from realtime.http.inputs import MAX_DEPTH, Call, body_reader, refuse_deep_json
+from realtime.http.inputs import MAX_DEPTH, Call, body_reader, is_too_deep
 from realtime.http.operation import Body
 from realtime.http.values import JSON
 
@@ -29,7 +29,7 @@ def nested(depth: int, opening: bytes = b"[", closing: bytes = b"]") -> bytes:
     ],
 )
 def test_shallow_text_passes_whatever_its_strings_hold(text: bytes) -> None:
-    refuse_deep_json(text)
+    assert not is_too_deep(text)
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,7 @@ def test_shallow_text_passes_whatever_its_strings_hold(text: bytes) -> None:
     ],
 )
 def test_deep_text_is_refused(text: bytes) -> None:
-    with pytest.raises(InvalidRequest, match="deeper than 64"):
-        refuse_deep_json(text)
+    assert is_too_deep(text)
 
 
 class One(Body):

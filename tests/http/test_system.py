@@ -133,6 +133,16 @@ async def test_metrics_read_what_others_know_when_asked() -> None:
         assert stats["figures"] == {"keys": 3.0, "changes": 7.0}
 
 
+async def test_a_page_that_fails_is_a_problem_too(caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> float:
+        raise KeyError("a secret of ours")
+
+    async with client(Embedded().services, probes=[Probe("keys", "Keys.", broken)]) as http:
+        with pytest.raises(KeyError):  # Starlette tells the server, too
+            await http.get("/metrics")
+    assert "page '/metrics' failed, reference" in caplog.text
+
+
 async def test_stats_hold_what_was_answered(house: House) -> None:
     await house.http.post("/v1/counters/x/add")
     stats = (await house.http.get("/v1/admin/stats")).json()
