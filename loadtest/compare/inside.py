@@ -18,26 +18,34 @@ def rows(
     peer: Contender[float] | str,
     times: float,
     rounds: int,
+    held: int | None = None,
 ) -> list[Row]:
     """All in the same rounds; one row for each of ours, all against the same figures.
 
-    ``peer`` is the reason, in words, if there is none. ``times`` is the target.
+    ``peer`` is the reason, in words, if there is none. ``times`` is the target, which the
+    first ``held`` of ours are held to; all of them if nothing is said.
     """
     others = [] if isinstance(peer, str) else [peer]
     figures = interleaved([*ours, *others], rounds)
-    theirs = [
-        Line(other.name, figure, target=times)
-        for other, figure in zip(others, figures[len(ours) :], strict=True)
-    ]
     missing = (peer,) if isinstance(peer, str) else ()
-    return [
-        Row(title, "µs", "lower", (Line(mine.name, figure), *theirs), missing)
-        for mine, figure in zip(ours, figures, strict=False)
-    ]
+    table: list[Row] = []
+    for place, (mine, figure) in enumerate(zip(ours, figures, strict=False)):
+        target = times if held is None or place < held else None
+        theirs = [
+            Line(other.name, rates, target=target)
+            for other, rates in zip(others, figures[len(ours) :], strict=True)
+        ]
+        table.append(Row(title, "µs", "lower", (Line(mine.name, figure), *theirs), missing))
+    return table
 
 
-def microseconds_each(work: Callable[[], object], operations: int) -> float:
+def microseconds_each(
+    work: Callable[[], object], operations: int, clock: Callable[[], float] = time.perf_counter
+) -> float:
     """How long ``work`` takes, per operation, with no collection of garbage in between.
+
+    Where nobody waits for another process, ``clock`` may be CPU time: it leaves out what
+    other processes took from us.
 
     What earlier rounds left behind is collected before; the collector then stays out of
     everybody's time, as it would mostly show how much else this process holds.
@@ -45,8 +53,8 @@ def microseconds_each(work: Callable[[], object], operations: int) -> float:
     gc.collect()
     gc.disable()
     try:
-        started = time.perf_counter()
+        started = clock()
         work()
-        return (time.perf_counter() - started) / operations * 1e6
+        return (clock() - started) / operations * 1e6
     finally:
         gc.enable()

@@ -1,14 +1,17 @@
 """One rate-limit check inside the program, against the memory storage of `limits`.
 
 1,000 callers, 40 checks allowed in 60 s, and each caller asks more often than that, so both
-answers occur. The timed region holds the checks alone. Ours gives a full decision (allowed,
-remaining, retry and reset times) where `limits` gives a yes or no. The engine is given its
-keys as ready-made bytes; the service and `limits` build them from the caller's name.
+answers occur. The timed region holds the checks alone, in CPU time. Ours gives a full
+decision (allowed, remaining, retry and reset times) where `limits` gives a yes or no. The
+engine is given its keys as ready-made bytes; the service and `limits` build them from the
+caller's name. The target is the engine's, where the algorithms are alike. `limits` has no
+token bucket; ours stands beside its cheapest strategy, for what that says.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -43,12 +46,14 @@ class Pair(NamedTuple):
     algorithm: Algorithm
     rule: LimitRule
     strategy: str
+    alike: bool = True
+    """Both do the same, so that ours can be held to a target."""
 
 
 PAIRS = (
     Pair("fixed_window", FixedWindow(LIMIT, MINUTE), "FixedWindowRateLimiter"),
     Pair("sliding_window", SlidingWindow(LIMIT, MINUTE), "SlidingWindowCounterRateLimiter"),
-    Pair("token_bucket", TokenBucket(LIMIT, MINUTE, LIMIT), "FixedWindowRateLimiter"),
+    Pair("token_bucket", TokenBucket(LIMIT, MINUTE, LIMIT), "FixedWindowRateLimiter", alike=False),
 )
 
 
@@ -68,6 +73,7 @@ def _pair(pair: Pair, effort: Effort) -> list[Row]:
         Contender(name, _limits(pair.strategy)) if known else f"{name}: {NOT_INSTALLED}",
         TIMES,
         effort.rounds,
+        held=int(pair.alike),
     )
 
 
@@ -80,7 +86,7 @@ def _engine(rule: LimitRule) -> Measure:
             for key in keys:
                 take(key, rule)
 
-        return microseconds_each(work, CHECKS)
+        return microseconds_each(work, CHECKS, time.process_time)
 
     return measure
 
@@ -95,7 +101,7 @@ def _service(algorithm: Algorithm) -> Measure:
                 await limits.take("bench", key)
 
         asyncio.run(_define(limits, algorithm))
-        return microseconds_each(lambda: asyncio.run(work()), CHECKS)
+        return microseconds_each(lambda: asyncio.run(work()), CHECKS, time.process_time)
 
     return measure
 
@@ -118,6 +124,6 @@ def _limits(strategy: str) -> Measure:
             for key in keys:
                 hit(per_minute, key)
 
-        return microseconds_each(work, CHECKS)
+        return microseconds_each(work, CHECKS, time.process_time)
 
     return measure
