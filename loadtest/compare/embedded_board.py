@@ -1,9 +1,10 @@
-"""Submit a score and learn the rank, inside the program, on a board of 100,000 members.
+"""Submit a score and learn both ranks, inside the program, on a board of 100,000 members.
 
-The timed region holds the calls alone, one after the other, from one thread: ours through
-the engine and through the asynchronous service; the other a redis-py pipeline of ZADD GT
-and ZREVRANK, hence a round trip over loopback. Every round brings higher scores, so every
-submission moves its member: the expensive case for all. Names are ready-made bytes.
+Everybody answers the same: score and rank before, score and rank after. The timed region
+holds the calls alone, one after the other. The engine stands against redis-py's blocking
+client, the asynchronous service against its asyncio client; both send one pipeline per
+submission, hence wait for one round trip over loopback. Every round brings higher scores, so
+every submission moves its member: the expensive case for all. Names are ready-made bytes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import ExitStack
+from importlib import import_module
 from typing import Any
 
 from engine.ranking import Ranking, Submit
@@ -28,36 +30,48 @@ __all__ = ["rows"]
 MEMBERS = 100_000
 TIMES = 10.0
 KEY = b"lb:{bench}"
-REDIS = "redis-py pipeline + Redis"
+BLOCKING = "redis-py pipeline + Redis"
+ASYNCIO = "redis-py asyncio + Redis"
+
+Measure = Callable[[int], float]
 
 
 def rows(effort: Effort) -> list[Row]:
     embedded = Embedded()
     for batch in boards.entries(MEMBERS):
         embedded.engine.boards.submit_many([(KEY, Ranking())], _submits(batch))
-    ours = [
-        Contender("realtime, engine", _engine(embedded, effort.operations)),
-        Contender("realtime, async service", _service(embedded, effort.operations)),
-    ]
     with ExitStack() as stack:
-        return inside.rows(
-            f"Embedded: submit and rank, {MEMBERS:,} members",
-            ours,
-            _peer(stack, effort.operations // 10),
-            TIMES,
-            effort.rounds,
+        try:
+            port = _filled_redis(stack)
+        except Missing as reason:
+            peers: tuple[Contender[float] | str, ...] = (
+                f"{BLOCKING}: {reason}",
+                f"{ASYNCIO}: {reason}",
+            )
+        else:
+            peers = (
+                Contender(BLOCKING, _redis(port, effort.operations // 10)),
+                Contender(ASYNCIO, _redis_asyncio(port, effort.operations // 10)),
+            )
+        ours = (
+            Contender("realtime, engine", _engine(embedded, effort.operations)),
+            Contender("realtime, async service", _service(embedded, effort.operations)),
         )
+        title = f"Embedded: submit and rank, {MEMBERS:,} members"
+        return [
+            row
+            for mine, peer in zip(ours, peers, strict=True)
+            for row in inside.rows(title, [mine], peer, TIMES, effort.rounds)
+        ]
 
 
-def _peer(stack: ExitStack, operations: int) -> Contender[float] | str:
-    """redis-py and its server, filled; or why there is none."""
-    try:
-        client = boards.redis_client(stack.enter_context(servers.redis_server()))
-    except Missing as reason:
-        return f"{REDIS}: {reason}"
+def _filled_redis(stack: ExitStack) -> int:
+    """The port of a server that holds the board. Raises Missing."""
+    server = stack.enter_context(servers.redis_server())
+    client = boards.redis_client(server)
     stack.callback(client.close)
     boards.fill_redis(client, MEMBERS)
-    return Contender(REDIS, _redis(client, operations))
+    return server.port
 
 
 def _submits(batch: boards.Entries) -> list[Submit]:
@@ -74,7 +88,7 @@ def _drawn(number: int, operations: int) -> list[tuple[str, int]]:
     ]
 
 
-def _engine(embedded: Embedded, operations: int) -> Callable[[int], float]:
+def _engine(embedded: Embedded, operations: int) -> Measure:
     submit, ranking = embedded.engine.boards.submit, Ranking()
 
     def measure(number: int) -> float:
@@ -89,7 +103,7 @@ def _engine(embedded: Embedded, operations: int) -> Callable[[int], float]:
     return measure
 
 
-def _service(embedded: Embedded, operations: int) -> Callable[[int], float]:
+def _service(embedded: Embedded, operations: int) -> Measure:
     submit = embedded.leaderboards.submit
 
     def measure(number: int) -> float:
@@ -104,17 +118,42 @@ def _service(embedded: Embedded, operations: int) -> Callable[[int], float]:
     return measure
 
 
-def _redis(client: Any, operations: int) -> Callable[[int], float]:
+def _pipeline(client: Any, member: bytes, score: int) -> Any:
+    """What was, the change, what is: the answer of a submit."""
+    pipeline = client.pipeline(transaction=False)
+    pipeline.zscore(boards.NAME, member)
+    pipeline.zrevrank(boards.NAME, member)
+    pipeline.zadd(boards.NAME, {member: score}, gt=True)
+    pipeline.zrevrank(boards.NAME, member)
+    return pipeline
+
+
+def _redis(port: int, operations: int) -> Measure:
+    client: Any = import_module("redis").Redis(port=port)
+
     def measure(number: int) -> float:
         entries = [(member.encode(), score) for member, score in _drawn(number, operations)]
 
         def work() -> None:
             for member, score in entries:
-                pipeline = client.pipeline(transaction=False)
-                pipeline.zadd(boards.NAME, {member: score}, gt=True)
-                pipeline.zrevrank(boards.NAME, member)
-                pipeline.execute()
+                _pipeline(client, member, score).execute()
 
         return microseconds_each(work, operations)
+
+    return measure
+
+
+def _redis_asyncio(port: int, operations: int) -> Measure:
+    connect: Any = import_module("redis.asyncio").Redis
+
+    def measure(number: int) -> float:
+        entries = [(member.encode(), score) for member, score in _drawn(number, operations)]
+
+        async def work() -> None:
+            async with connect(port=port) as client:
+                for member, score in entries:
+                    await _pipeline(client, member, score).execute()
+
+        return microseconds_each(lambda: asyncio.run(work()), operations)
 
     return measure
