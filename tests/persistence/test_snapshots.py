@@ -8,8 +8,7 @@ import os
 import resource
 import signal
 from asyncio import sleep as yield_once
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,9 +19,8 @@ from engine.clock import SECOND, ManualClock
 from engine.engine import Engine
 from engine.limits import TokenBucket
 from engine.ranking import Ranking, Submit
-from realtime.fork import Child, fork
-from realtime.snapshot_file import Content, Written, dump
-from realtime.snapshots import DirectoryInUse, SnapshotError, SnapshotInfo, Snapshots
+from realtime.snapshots import DirectoryInUse, SnapshotError, Snapshots
+from tests.persistence.conftest import Forks, Held, after, fail
 from tests.persistence.redis_process import redis_server
 from tests.persistence.samples import plain
 
@@ -121,7 +119,7 @@ async def test_a_caller_who_goes_away_does_not_end_the_snapshot(tmp_path: Path, 
 
 
 FAILURES: dict[str, Callable[[], object]] = {
-    "No space left on device": lambda: _raise(errno.ENOSPC),
+    "No space left on device": lambda: fail(errno.ENOSPC),
     "File too large": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)),
     "was killed by SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "ended with status 9 and no word": lambda: os._exit(9),
@@ -138,7 +136,7 @@ async def test_a_failure_says_why_and_costs_nothing(
     good = (tmp_path / "dump.rdb").read_bytes()
     first.visit()
     with monkeypatch.context() as patch:
-        patch.setattr(realtime.snapshots, "dump", _after(FAILURES[reason]))
+        patch.setattr(realtime.snapshots, "dump", after(FAILURES[reason]))
         with pytest.raises(SnapshotError, match=f"no snapshot was written to .*{reason}"):
             await first.snapshots.save()
     assert (tmp_path / "dump.rdb").read_bytes() == good
@@ -170,7 +168,7 @@ async def test_the_end_does_not_wait_for_a_snapshot_that_is_out_of_date(
     first = opened(tmp_path)
     first.visit()
     with monkeypatch.context() as patch:
-        patch.setattr(realtime.snapshots, "dump", _after(signal.pause))
+        patch.setattr(realtime.snapshots, "dump", after(signal.pause))
         saving = asyncio.create_task(first.snapshots.save())
         await forks.next.wait()
     waiting = asyncio.create_task(first.snapshots.save())
@@ -189,7 +187,7 @@ async def test_a_failure_at_the_end_is_told(
     first = opened(tmp_path)
     first.visit()
     with monkeypatch.context() as patch:
-        patch.setattr(realtime.snapshots, "dump", _after(lambda: _raise(errno.ENOSPC)))
+        patch.setattr(realtime.snapshots, "dump", after(lambda: fail(errno.ENOSPC)))
         with pytest.raises(SnapshotError, match="No space left on device"):
             await first.snapshots.close()
     await opened(tmp_path).snapshots.close()  # the directory was given up all the same
@@ -274,7 +272,7 @@ async def test_a_failed_interval_is_made_up_for(
     first.visit()
     running = asyncio.create_task(first.snapshots.run())
     with monkeypatch.context() as patch:
-        patch.setattr(realtime.snapshots, "dump", _after(lambda: _raise(errno.ENOSPC)))
+        patch.setattr(realtime.snapshots, "dump", after(lambda: fail(errno.ENOSPC)))
         await intervals.reached(3)
     assert first.snapshots.stats.failures > 0
     await intervals.reached(intervals.count + 3)
@@ -335,47 +333,6 @@ async def test_a_real_redis_takes_over(tmp_path: Path) -> None:
         assert client.pexpiretime("k") == 4_000_000_060_000
 
 
-class Forks:
-    """Every copy that is made, and how to wait for the next."""
-
-    def __init__(self) -> None:
-        self.made: list[Child] = []
-        self.next = asyncio.Event()
-
-    def __call__(self, work: Callable[[], bytes], keep: list[int]) -> Child:
-        self.made.append(fork(work, keep))
-        self.next.set()
-        return self.made[-1]
-
-
-@pytest.fixture
-def forks(monkeypatch: pytest.MonkeyPatch) -> Forks:
-    made = Forks()
-    monkeypatch.setattr(realtime.snapshots, "fork", made)
-    return made
-
-
-Held = Callable[[Snapshots], AbstractAsyncContextManager[asyncio.Task[SnapshotInfo]]]
-"""Asks for a snapshot; within the context its copy exists and has not begun to write."""
-
-
-@pytest.fixture
-def held(tmp_path: Path, forks: Forks, monkeypatch: pytest.MonkeyPatch) -> Held:
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
-
-    @asynccontextmanager
-    async def hold(snapshots: Snapshots) -> AsyncIterator[asyncio.Task[SnapshotInfo]]:
-        with monkeypatch.context() as patch:
-            patch.setattr(realtime.snapshots, "dump", _after(gate.read_bytes))
-            saving = asyncio.create_task(snapshots.save())
-            await forks.next.wait()
-        yield saving
-        await asyncio.to_thread(gate.write_bytes, b".")
-
-    return hold
-
-
 class _Intervals:
     """How many intervals have passed; the time they take is left out."""
 
@@ -398,20 +355,6 @@ def _count_intervals(monkeypatch: pytest.MonkeyPatch) -> _Intervals:
     intervals = _Intervals()
     monkeypatch.setattr(asyncio, "sleep", intervals.sleep)
     return intervals
-
-
-def _raise(number: int) -> None:
-    raise OSError(number, os.strerror(number))
-
-
-def _after(happens: Callable[[], object]) -> Callable[[Content, int], Written]:
-    """A dump in which something else happens first."""
-
-    def dump_after(content: Content, output: int) -> Written:
-        happens()
-        return dump(content, output)
-
-    return dump_after
 
 
 def _moved(folder: Path) -> Path:
