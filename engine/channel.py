@@ -6,8 +6,9 @@ they are a position. A subscriber who comes back with a position either gets exa
 it missed, or is told that nobody can prove that: see ``recover``.
 
 Two expiries: the publications expire some time after the last one, and then the counter
-and the epoch live on, for weeks, so that "nothing was published" stays provable. When
-those expire too, or the memory is lost, the next touch starts a new epoch.
+and the epoch live on, for weeks, so that "nothing was published" stays provable (for an
+hour where nothing ever was). When those expire too, or the memory is lost, the next touch
+starts a new epoch.
 
 Publications of a channel without history have offset 0, no epoch, and cannot be recovered.
 """

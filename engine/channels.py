@@ -12,7 +12,7 @@ from itertools import islice
 from string import ascii_letters
 
 from engine.channel import History, Position, Publication
-from engine.clock import DAY
+from engine.clock import DAY, HOUR
 from engine.core import Core
 from engine.hashes import Hashes
 from engine.stream import Stream, StreamEntry
@@ -22,6 +22,9 @@ __all__ = ["ChannelListener", "Channels"]
 META = b":meta"
 META_TTL = 30 * DAY
 """How long a position outlives the last time anybody touched the channel."""
+
+EMPTY_TTL = HOUR
+"""The same of a channel on which nothing was ever published: names are free to ask for."""
 
 ChannelListener = Callable[[bytes, Publication, str], None]
 """Called as (channel name, publication, epoch)."""
@@ -76,7 +79,7 @@ class Channels:
         """
         now = self._core.clock()
         position = self._position(key, now)
-        self._refresh(key + META, now)
+        self._refresh(key + META, now, META_TTL if position.offset else EMPTY_TTL)
         stream = self._core.keyspace.typed(key, now, Stream, "stream")
         if stream is None or limit == 0:
             return History(position, [])
@@ -117,13 +120,13 @@ class Channels:
         self._core.delete(key)
         epoch = self._new_epoch()
         self._hashes.update(key + META, {b"s": b"0", b"e": epoch.encode()}, now)
-        self._refresh(key + META, now)
+        self._refresh(key + META, now, EMPTY_TTL)
         return Position(0, epoch)
 
-    def _refresh(self, meta: bytes, now: int) -> None:
-        """Keep the position alive. Once a day is enough, and spares an effect per publication."""
-        if (self._core.keyspace.deadline(meta) or 0) < now + META_TTL - DAY:
-            self._core.move_deadline(meta, now + META_TTL)
+    def _refresh(self, meta: bytes, now: int, ttl: int = META_TTL) -> None:
+        """Keep the position alive. Now and then is enough, and spares an effect per use."""
+        if (self._core.keyspace.deadline(meta) or 0) < now + ttl - ttl // 30:
+            self._core.move_deadline(meta, now + ttl)
 
 
 def _publication(entry: StreamEntry) -> Publication:

@@ -1,6 +1,6 @@
 """An arcade: sixteen players score, and a page in the browser shows the ten best, live.
 
-    realtime serve --allowed-origins http://127.0.0.1:8000
+    realtime serve
     python examples/arcade.py                      # then open http://127.0.0.1:8000
 
 The players here submit over HTTP; the page listens to the service itself (see arcade.html).

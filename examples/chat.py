@@ -1,6 +1,6 @@
 """A chat room in the browser; who comes in late reads what was said before.
 
-    realtime serve --allowed-origins http://127.0.0.1:8000
+    realtime serve
     python examples/chat.py                        # then open http://127.0.0.1:8000, twice
 
 The page listens to the service itself (see chat.html). What is said goes through this

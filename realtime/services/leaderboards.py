@@ -21,11 +21,14 @@ from realtime.backends.base import (
     Submit,
 )
 from realtime.backends.keys import META, RULES, VERSION, board_key
-from realtime.errors import InvalidInput
+from realtime.errors import InvalidInput, TooLarge
 from realtime.services.cached import Cached
 from realtime.services.names import name_bytes
 
 __all__ = ["Leaderboards", "json_score"]
+
+MAX_METADATA = 4 * 1024
+"""Bytes of JSON per member: a board may have a million, and a page shows a thousand."""
 
 ChangeListener = Callable[[str], None]
 """Called with the name of a board whose entries may have changed."""
@@ -68,8 +71,9 @@ class Leaderboards:
         return ranking
 
     async def submit(self, board: str, entries: Sequence[Submit]) -> list[Submission]:
-        """Bring scores in, all or nothing. Raises InvalidInput for a score out of bounds."""
+        """Bring scores in, all or nothing. Raises InvalidInput for one out of bounds, TooLarge."""
         target = await self._boards.get(board)
+        _check_metadata(entries)
         try:
             answers = await self._sets.submit(target, entries)
         except OutOfBounds as error:
@@ -81,6 +85,7 @@ class Leaderboards:
         """Bring one score to several boards, all or nothing; one answer per board."""
         if len(set(boards)) != len(boards):
             raise InvalidInput("a board is named twice", path="$.boards")
+        _check_metadata([entry])
         targets = [await self._boards.get(board) for board in boards]
         try:
             answers = await self._sets.submit_to(targets, entry)
@@ -152,6 +157,13 @@ class Leaderboards:
     def _changed(self, board: str) -> None:
         for listener in self._listeners:
             listener(board)
+
+
+def _check_metadata(entries: Sequence[Submit]) -> None:
+    for entry in entries:
+        if entry.metadata is not None and len(entry.metadata) > MAX_METADATA:
+            size = len(entry.metadata)
+            raise TooLarge(f"a member's metadata holds at most {MAX_METADATA} bytes, not {size}")
 
 
 def _fields(ranking: Ranking) -> dict[bytes, bytes]:

@@ -88,6 +88,16 @@ async def test_a_channel_read_before_its_first_publication_keeps_its_epoch(
     assert (await backend.channels.history(CHANNEL)).position == Position(1, before.epoch)
 
 
+async def test_names_that_were_only_asked_for_are_soon_forgotten(store: Store) -> None:
+    """Whoever may read may ask for any name; what that costs must not stay for weeks."""
+    channels = store.backend.channels
+    await channels.history(b"never")
+    await publish(store.backend, 1)
+    await store.advance(2 * 3600 * SECOND)
+    assert await store.backend.values.delete(b"chan:{never}:meta") == 0
+    assert await store.backend.values.delete(b"chan:{news}:meta") == 1
+
+
 # size, ttl (s), published, sleep (s), limit, since -> recovered, publications
 VECTORS = [
     (10, 60, 0, 0, 300, 0, True, 0),

@@ -23,13 +23,11 @@ Run = Callable[[str], str]
 
 @pytest.fixture
 def example(tmp_path: Path) -> Iterator[Run]:
-    """Runs examples beside a service of their own, which knows where their pages come from."""
+    """Runs examples beside a service of their own, started as their docstrings say."""
     port = free_port()
     origin = f"http://127.0.0.1:{port}"
     with ExitStack() as stack:
-        service = stack.enter_context(
-            running_service(tmp_path / "data", "--allowed-origins", origin)
-        )
+        service = stack.enter_context(running_service(tmp_path / "data"))
 
         def run(name: str) -> str:
             environ = {"SERVICE": service.url, "PORT": str(port)}

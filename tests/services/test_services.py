@@ -64,6 +64,17 @@ async def test_a_score_out_of_bounds_is_the_callers_mistake(features: Embedded) 
         await features.leaderboards.configure("b", Ranking(min_score=2, max_score=1))
 
 
+async def test_metadata_is_small(features: Embedded) -> None:
+    large = Submit(b"ada", 1, b'"' + b"x" * 4095 + b'"')
+    for submit in (
+        features.leaderboards.submit("a", [Submit(b"bob", 1), large]),
+        features.leaderboards.submit_to(["a"], large),
+    ):
+        with pytest.raises(TooLarge, match="4096"):
+            await submit
+    assert await features.leaderboards.size("a") == 0
+
+
 async def test_a_counter_stops_at_its_bounds(features: Embedded) -> None:
     assert await features.counters.add("stock", 5) == 5
     with pytest.raises(Conflict, match="outside"):
