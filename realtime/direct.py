@@ -51,7 +51,7 @@ class DirectHttp(BoundedHttp):
         super().__init__(*args, **kwargs)
         self._is_direct = False
         self._burst = 0
-        self._body = b""
+        self._body: bytes | bytearray = b""
         self._length = 0
         self._is_simple = True
         """Nothing in the head asks for the long way."""
@@ -87,10 +87,14 @@ class DirectHttp(BoundedHttp):
             HttpToolsProtocol.on_headers_complete(self)
 
     def on_body(self, body: bytes) -> None:
-        if self._is_direct:
-            self._body = self._body + body if self._body else body
-        else:
+        if not self._is_direct:
             super().on_body(body)
+        elif not self._body:
+            self._body = body  # nearly always all of it
+        else:
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            self._body += body
 
     def on_message_complete(self) -> None:
         if not self._is_direct:
@@ -134,7 +138,7 @@ class DirectHttp(BoundedHttp):
         self._write(response, method != "HEAD", keep)
 
     async def _receive(self) -> dict[str, Any]:
-        return {"type": "http.request", "body": self._body}
+        return {"type": "http.request", "body": bytes(self._body)}
 
     def _write(self, response: Response, with_body: bool, keep: bool) -> None:
         status, headers, body = response
