@@ -230,13 +230,8 @@ class TokenBucket:
 
 
 @dataclass(frozen=True, slots=True)
-class FixedWindow:
-    """``quota`` per window of ``period``; windows are aligned to 1970.
-
-    The state is ``(window, spent)``: the number of the window since 1970 and how much it
-    has spent. If the clock steps back, what was spent moves to the window it stepped to.
-    Cheap and coarse: see the module's header for what it admits at a boundary.
-    """
+class _Window:
+    """``quota`` per window of ``period`` microseconds; windows are aligned to 1970."""
 
     quota: int
     period: int
@@ -247,6 +242,17 @@ class FixedWindow:
     @property
     def limit(self) -> int:
         return self.quota
+
+
+class FixedWindow(_Window):
+    """``quota`` in each window, and nothing carried over.
+
+    The state is ``(window, spent)``: the number of the window since 1970 and how much it
+    has spent. If the clock steps back, what was spent moves to the window it stepped to.
+    Cheap and coarse: see the module's header for what it admits at a boundary.
+    """
+
+    __slots__ = ()
 
     def take(self, state: LimitState | None, now: int, cost: int) -> Outcome:
         quota, period = self.quota, self.period
@@ -278,8 +284,7 @@ class FixedWindow:
         return 0 if decision.remaining >= self.quota else decision.reset_after
 
 
-@dataclass(frozen=True, slots=True)
-class SlidingWindow:
+class SlidingWindow(_Window):
     """About ``quota`` in any window of ``period``, from two aligned windows' counts.
 
     The state is ``(window, previous, current)``: the number of the current window since
@@ -289,15 +294,7 @@ class SlidingWindow:
     the window it stepped to.
     """
 
-    quota: int
-    period: int
-
-    def __post_init__(self) -> None:
-        _check_rule(self.quota, self.period)
-
-    @property
-    def limit(self) -> int:
-        return self.quota
+    __slots__ = ()
 
     def take(self, state: LimitState | None, now: int, cost: int) -> Outcome:
         quota, period = self.quota, self.period
