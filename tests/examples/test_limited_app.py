@@ -14,7 +14,8 @@ def test_the_sixth_login_of_a_minute_is_refused(example: Run) -> None:
     refused = answers[-1]
     assert refused.headers["content-type"] == "application/problem+json"
     assert refused.json()["violated-policies"] == ["login"]
-    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    # What was spent at the start of one window weighs on the next: 60 s and a fifth, at most.
+    assert 1 <= int(refused.headers["retry-after"]) <= 72
 
 
 def test_a_long_search_costs_more_and_both_rules_show(example: Run) -> None:
