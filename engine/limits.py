@@ -7,10 +7,10 @@ back the moment it opens. (It stores something only after the clock stepped back
 ``cost`` of 0 only looks. A ``cost`` above the rule's capacity can never pass; it is
 refused with ``retry_after`` of ``NEVER``.
 
-What each promises, for a capacity N per period W (measured against a greedy client by
-the tests): a fixed window may admit 2N around a boundary; a sliding window about N in
-any aligned period and at most 2N in the worst; a token bucket N at once plus N/W a
-second. Choose a small ``burst`` when no window of length W may see more than N.
+What each promises, for a capacity N per period W: a fixed window may admit 2N around a
+boundary; a sliding window about N in any aligned period and at most 2N in the worst; a
+token bucket N at once plus N/W a second. Choose a small ``burst`` when no window of length
+W may see more than N.
 
 State is absent (``None``) for a caller who has spent nothing, and it may expire at the
 deadline that ``take`` answers: from then on, absent and stored mean the same.

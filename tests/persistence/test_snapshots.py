@@ -283,7 +283,9 @@ async def test_a_failed_interval_is_made_up_for(
 
 async def test_without_an_interval_nothing_runs(tmp_path: Path) -> None:
     first = opened(tmp_path, interval=0)
+    first.visit()
     await first.snapshots.run()
+    assert first.snapshots.stats.last is None
     await first.snapshots.close()
 
 
