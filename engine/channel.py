@@ -40,6 +40,19 @@ class History(NamedTuple):
 
     position: Position
     publications: list[Publication]
+    past: Position | None = None
+    """Where the life before this one ended, as far as this one inherited it; see ``covers``."""
+
+    def covers(self, since: Position) -> bool:
+        """Whether offsets mean the same at ``since`` as here: same epoch, or inherited from it.
+
+        A store that lost its newest publications (a replica that was promoted) goes on from
+        what it has, under a new epoch. Who had seen no more than that has missed nothing.
+        """
+        if since.epoch in ("", self.position.epoch):
+            return True
+        past = self.past
+        return past is not None and since.epoch == past.epoch and since.offset <= past.offset
 
 
 class Recovery(NamedTuple):
@@ -54,8 +67,8 @@ def recover(since: Position, history: History, limit: int) -> Recovery:
     if there are so many. A gap that was trimmed, expired or is over the limit, a position
     from the future and a foreign epoch all answer not recovered: never a part.
     """
-    position, missed = history
-    if since.epoch not in ("", position.epoch):
+    position, missed = history.position, history.publications
+    if not history.covers(since):
         return Recovery(False, [])
     if not missed:
         return Recovery(position.offset == since.offset, [])

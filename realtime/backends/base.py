@@ -16,7 +16,7 @@ Keys and members are bytes; `realtime.backends.keys` lays them out, the same for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -33,6 +33,7 @@ __all__ = [
     "BackendUnavailable",
     "Board",
     "Buckets",
+    "ChangeListener",
     "ChannelListener",
     "Channels",
     "ClientInfo",
@@ -46,6 +47,7 @@ __all__ = [
     "ImmediateBuckets",
     "Keep",
     "LimitRule",
+    "LossListener",
     "NotAnInteger",
     "OutOfBounds",
     "Page",
@@ -66,6 +68,7 @@ __all__ = [
     "Take",
     "TokenBucket",
     "Values",
+    "Watches",
     "WrongType",
     "recover",
 ]
@@ -256,7 +259,13 @@ class Sessions(Protocol):
 
 
 ChannelListener = Callable[[bytes, Publication, str], None]
-"""Called as (channel name, publication, epoch), in order, before ``publish`` returns."""
+"""Called as (channel name, publication, epoch), in order; embedded before ``publish`` returns."""
+
+LossListener = Callable[[bytes], None]
+"""Called with the name of a channel."""
+
+ChangeListener = Callable[[bytes | None], None]
+"""Called with a key that may have changed; None: any may have."""
 
 
 class Channels(Protocol):
@@ -266,6 +275,12 @@ class Channels(Protocol):
         self, channel: bytes, data: bytes, *, info: bytes | None = None, size: int = 0, ttl: int = 0
     ) -> Position:
         """Deliver, and append to the history unless ``size`` or ``ttl`` is 0."""
+
+    async def publish_next(self, channel: bytes, data: bytes, *, version: bytes, after: int) -> bool:
+        """Deliver ``data``, and count the counter ``version`` on from ``after``.
+
+        False, and nothing is done, if the counter is not at ``after`` (absent is 0): somebody
+        else was first. Nothing is kept. ``version`` belongs to the board of the channel."""
 
     async def history(
         self,
@@ -281,8 +296,12 @@ class Channels(Protocol):
     async def remove_history(self, channel: bytes) -> None:
         """Drop the publications; the position lives on."""
 
-    def listen(self, listener: ChannelListener) -> Callable[[], None]:
-        """Hear the publications of subscribed channels; answers the function that ends it."""
+    def listen(
+        self, listener: ChannelListener, lost: LossListener | None = None
+    ) -> Callable[[], None]:
+        """Hear the publications of subscribed channels; answers the function that ends it.
+
+        ``lost`` hears of channels of which some may be missing: subscribers have to recover."""
 
     async def subscribe(self, channel: bytes) -> None:
         """This process wants the channel's publications from now on."""
@@ -303,6 +322,21 @@ class Presence(Protocol):
         """Channels with somebody in them, and how many."""
 
 
+class Watches(Protocol):
+    """Hear when what was read and kept is changed by somebody else.
+
+    A store of one process has no somebody else: there nothing is ever heard."""
+
+    def listen(self, listener: ChangeListener) -> None:
+        """Hear of the keys that are watched, until the end of the process."""
+
+    async def watch(self, key: bytes) -> None:
+        """Tell the listeners once, when the key changes in any way after this.
+
+        What is read after this is therefore right until they are told, give or take the way
+        through the wire. Watch first, then read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """One of each; what `realtime.app` hands to the services."""
@@ -315,7 +349,8 @@ class Backend:
     sessions: Sessions
     channels: Channels
     presence: Presence
+    watches: Watches
     immediate: bool
     """No method ever suspends, so a caller may drive its coroutines without a task."""
-    ping: Callable[[], object] = lambda: None
-    """Raises BackendUnavailable while the store is away."""
+    ping: Callable[[], Awaitable[None]]
+    """Raises BackendUnavailable while the store is away, or what it publishes does not arrive."""

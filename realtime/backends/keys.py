@@ -3,71 +3,123 @@
 The braces are Redis Cluster hash tags: all that one atomic step touches lies in one slot.
 A name may hold any character; ``%``, ``{`` and ``}`` are percent-encoded in keys, so that a
 tag always ends where the name does and no two names ever meet in one key.
+
+A name may carry a tag of its own, as Redis' own keys may: ``{arcade}:daily`` and
+``{arcade}:all-time`` lie in the slot of ``arcade``, and so one step may touch both.
+
+    lb:{arcade}                         the board arcade
+    lb:{arcade}=%7Barcade%7D%3Adaily    the board {arcade}:daily
 """
 
 from __future__ import annotations
 
+import hashlib
+
 __all__ = [
+    "LIVE_PREFIX",
     "META",
     "RULES",
+    "UNTIL",
     "VERSION",
     "board_key",
     "bucket_key",
     "channel_key",
     "counter_key",
     "idempotency_key",
+    "presence_key",
     "rule_key",
     "session_key",
+    "shard_of",
+    "topic_key",
     "user_key",
 ]
 
 META = b":meta"
 RULES = b":rules"
+UNTIL = b":until"
 VERSION = b":version"
 
-_SPECIAL = (b"%", b"{", b"}")
+LIVE = b":live"
+LIVE_PREFIX = "leaderboard:"
+"""Channels of this prefix show the top of the board that is named after it."""
+
+_LIVE_PREFIX = LIVE_PREFIX.encode()
+
+SHARD_DIGITS = 4
+"""65,536 shards of users over the 16,384 slots of a cluster."""
 
 
-def _tag(name: bytes) -> bytes:
+def _escaped(name: bytes) -> bytes:
     if b"%" in name or b"{" in name or b"}" in name:
-        for special in _SPECIAL:
-            name = name.replace(special, b"%%%02X" % special[0])
+        name = name.replace(b"%", b"%25").replace(b"{", b"%7B").replace(b"}", b"%7D")
     return name
+
+
+def _tagged(name: bytes) -> bytes:
+    """The name as a hash tag; after a tag of its own it stands once more, whole."""
+    start = name.find(b"{")
+    end = name.find(b"}", start + 2) if start >= 0 else -1
+    if end < 0 or name[start + 1 : start + 2] == b"}":
+        return b"{%b}" % _escaped(name)
+    # Suffixes begin with a colon, so the name must not hold one here.
+    whole = _escaped(name).replace(b":", b"%3A")
+    return b"{%b}=%b" % (_escaped(name[start + 1 : end]), whole)
 
 
 def board_key(board: bytes) -> bytes:
     """Sorted set member -> score; ``+ RULES``, ``+ META`` hashes; ``+ VERSION`` a counter."""
-    return b"lb:{%b}" % _tag(board)
+    return b"lb:" + _tagged(board)
 
 
 def counter_key(name: bytes) -> bytes:
     """String, a decimal integer."""
-    return b"cnt:{%b}" % _tag(name)
+    return b"cnt:" + _tagged(name)
 
 
 def rule_key(rule: bytes) -> bytes:
     """Hash, the fields of a rate-limit rule."""
-    return b"rl:{%b}" % _tag(rule)
+    return b"rl:" + _tagged(rule)
 
 
 def bucket_key(rule: bytes, caller: bytes) -> bytes:
-    """String, the state of one caller under one rule: see `engine.limits`."""
-    return b"rl:{%b}:{%b}" % (_tag(rule), _tag(caller))
+    """String, the state of one caller under one rule: see `engine.limits`.
+
+    Tagged by the caller, so that the callers of a rule spread over a cluster, and several
+    rules for one caller are one step.
+    """
+    return b"rl:%b:%b" % (_escaped(rule), _tagged(caller))
 
 
-def session_key(id_hash: bytes) -> bytes:
+def shard_of(user: bytes) -> bytes:
+    """Where a user's sessions lie together: some hexadecimal digits, which their ids hold too."""
+    return hashlib.sha256(user).hexdigest()[:SHARD_DIGITS].encode()
+
+
+def session_key(shard: bytes, id_hash: bytes) -> bytes:
     """Hash, the fields of a session and its bookkeeping, which starts with ``_``."""
-    return b"sess:{%b}" % id_hash
+    return b"sess:{%b}:%b" % (shard, id_hash)
 
 
 def user_key(user: bytes) -> bytes:
     """Sorted set, the keys of a user's sessions -> their absolute deadlines."""
-    return b"user:{%b}" % _tag(user)
+    return b"user:{%b}:%b" % (shard_of(user), user)
 
 
 def channel_key(channel: bytes) -> bytes:
     """Stream, the offset is the id; ``+ META`` a hash with epoch ``e`` and newest offset ``s``."""
-    return b"chan:{%b}" % _tag(channel)
+    return b"chan:" + _tagged(channel)
+
+
+def topic_key(channel: bytes) -> bytes:
+    """What a store's own pub/sub calls the channel: in the slot of what is published with it."""
+    if channel.startswith(_LIVE_PREFIX) and len(channel) > len(_LIVE_PREFIX):
+        return board_key(channel[len(_LIVE_PREFIX) :]) + LIVE
+    return channel_key(channel)
+
+
+def presence_key(channel: bytes) -> bytes:
+    """Hash, client -> who it is; ``+ UNTIL`` a sorted set, client -> when it is taken for gone."""
+    return b"pres:" + _tagged(channel)
 
 
 def idempotency_key(fingerprint: bytes) -> bytes:
