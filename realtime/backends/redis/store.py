@@ -1,0 +1,151 @@
+"""The Redis backend whole: from an address to a `Backend` that looks after itself.
+
+    store = RedisStore(parse("redis://127.0.0.1:6379"), Options())
+    await store.start()
+    ... store.backend ...
+    await store.close()
+
+Two links to each master: one for questions, one for what is published, so that neither a
+flood of messages nor a slow script holds up the other. Four tasks look after them: they keep
+the map of the masters, the presence of our clients, the probes and the watches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from realtime.backends.base import Backend, BackendUnavailable
+from realtime.backends.redis.address import Address, Host
+from realtime.backends.redis.boards import SortedSets
+from realtime.backends.redis.broker import Broker
+from realtime.backends.redis.buckets import Buckets
+from realtime.backends.redis.calls import CommandFailed
+from realtime.backends.redis.channels import Channels
+from realtime.backends.redis.dial import Options
+from realtime.backends.redis.link import Link, Push
+from realtime.backends.redis.presence import Presence
+from realtime.backends.redis.sessions import Sessions
+from realtime.backends.redis.strings import Counters, Hashes, Values
+from realtime.backends.redis.topology import topology
+from realtime.backends.redis.watches import Watches
+from realtime.backends.redis.wire import Fleet, Wire
+
+__all__ = ["RedisStore"]
+
+log = logging.getLogger("realtime.store")
+
+CLOSING = 1.0
+"""Seconds for saying goodbye to a server that may be away."""
+
+
+class RedisStore:
+    """One per process. ``backend`` may be handed out before ``start``; it works after it."""
+
+    def __init__(self, address: Address, options: Options) -> None:
+        self.address = address
+        self._options = options
+        node = secrets.token_hex(8).encode()
+        self._topology = topology(address, options, self._rehome)
+        self._questions = Fleet(self._topology, self._question_link)
+        self._wire = wire = Wire(self._topology, self._questions)
+        self._watches = Watches(wire)
+        self._broker = Broker(self._topology, wire, self._message_link, node)
+        self._presence = Presence(wire, node, options.presence_ttl)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.backend = Backend(
+            values=Values(wire),
+            counters=Counters(wire),
+            hashes=Hashes(wire),
+            sorted_sets=SortedSets(wire),
+            buckets=Buckets(wire),
+            sessions=Sessions(wire),
+            channels=Channels(wire, self._broker),
+            presence=self._presence,
+            watches=self._watches,
+            immediate=False,
+            ping=self.ping,
+        )
+
+    async def start(self) -> str | None:
+        """Begin, and wait for the first answer; what is wrong, if there is none in time.
+
+        Either way it goes on by itself from here: a store that is away now may come back.
+        """
+        for work in (
+            self._topology.run(),
+            self._broker.run(),
+            self._presence.run(),
+            self._watches.run(),
+        ):
+            self._tasks.append(asyncio.create_task(work))
+            self._tasks[-1].add_done_callback(_report)
+        return await self._first_answer()
+
+    async def ping(self) -> None:
+        """Raises BackendUnavailable unless every master answers and brings what is published."""
+        links = self._questions.links()
+        if not links:
+            raise BackendUnavailable(f"{self.address}: no master is known yet")
+        for asked in [link.send((b"PING",)) for link in links]:
+            await asked
+        self._broker.check()
+
+    async def close(self) -> None:
+        """Take leave. What was not answered by now fails."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            async with asyncio.timeout(CLOSING):
+                await self._presence.close()
+        except (BackendUnavailable, CommandFailed, TimeoutError) as fault:
+            log.info("closed without taking leave of the store: %s", fault)
+        await self._broker.close()
+        await self._questions.close()
+        await self._topology.close()
+
+    async def _first_answer(self) -> str | None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + 2 * self._options.timeout
+        while True:
+            try:
+                await self.ping()
+            except (BackendUnavailable, CommandFailed) as fault:
+                if loop.time() > deadline:
+                    return str(fault)
+                await asyncio.sleep(0.01)
+            else:
+                return None
+
+    def _rehome(self) -> None:
+        self._questions.prune()
+        self._broker.rehome()
+
+    def _question_link(self, host: Host) -> Link:
+        options = self._options
+        link = self._link(host, on_push=self._watches.take, wait=options.wait)
+        link.on_up = partial(self._greet, link)
+        return link
+
+    def _message_link(self, host: Host, on_push: Callable[[Push], None]) -> Link:
+        return self._link(host, on_push=on_push)
+
+    def _link(self, host: Host, **options: Any) -> Link:
+        name, dial = self._topology.name(host), partial(self._topology.dial, host)
+        link = Link(name, dial, self._options.timeout, **options)
+        link.on_down = self._topology.doubt
+        return link
+
+    def _greet(self, link: Link) -> None:
+        self._watches.greet(link)
+        self._presence.renew()
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("looking after the store has ended", exc_info=task.exception())
