@@ -1,6 +1,6 @@
 """The composition root: settings in, a running service out. The only module that knows everybody.
 
-    settings -> engine -> backend -> services -> live boards, hub -> HTTP and WebSocket doors
+    settings -> store -> backend -> services -> live boards, hub -> HTTP and WebSocket doors
 
 Order matters twice. At the start the socket is bound first, so that health checks get an
 answer, and everything else says 503 until the snapshot is loaded. At the end the doors
@@ -23,15 +23,15 @@ import uvloop
 from realtime.access import Access
 from realtime.collector import Collector
 from realtime.direct import direct_http
-from realtime.embedded import Embedded
 from realtime.http import api
 from realtime.metrics import Probe
 from realtime.server import BoundedHttp, HttpBounds, bounded_http, cut_off_slow_requests
+from realtime.services import Services
 from realtime.services.channels import HistoryPolicy
 from realtime.services.live import LiveBoards
 from realtime.settings import Settings
-from realtime.snapshots import Snapshots
 from realtime.state import ServiceState
+from realtime.store import Store, open_store
 from realtime.ws.codes import CLOSE_SLOW
 from realtime.ws.connection import websocket_protocol
 from realtime.ws.door import Options as WebSocketOptions
@@ -47,39 +47,30 @@ TICK = 0.1
 BACKLOG = 2_048
 """Connections that may wait to be accepted; uvicorn's own number."""
 
-SWEEP_BUDGET = 1_000
-"""Microseconds a round may spend on giving back the memory of expired keys."""
-
 
 class Application:
-    """One service: its engine, its features and its doors."""
+    """One service: its store, its features and its doors."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.state = ServiceState()
-        self.embedded = Embedded(
-            history=HistoryPolicy(settings.channel_history_size, settings.channel_history_ttl)
-        )
-        self.services = self.embedded.services
+        self.store: Store = open_store(settings)
+        history = HistoryPolicy(settings.channel_history_size, settings.channel_history_ttl)
+        self.services = Services.on(self.store.backend, history)
         self.access = Access(settings.keys_path)
         self.hub = Hub()
         self.live = LiveBoards(
             self.services, self.hub.is_watched, settings.leaderboard_live_interval
         )
-        self.snapshots: Snapshots | None = None
-        if settings.data is not None:
-            self.snapshots = Snapshots(
-                self.embedded.engine, settings.data, interval=settings.snapshot_interval
-            )
         self.collector = Collector()
-        self.services.backend.channels.listen(self.hub.deliver)
+        self.services.backend.channels.listen(self.hub.deliver, self.hub.lost)
         self.http = api.build(
             self.services,
             self.access,
             state=self.state,
             options=api.Options.of(settings),
-            snapshots=self.snapshots,
-            probes=_probes(self),
+            snapshots=self.store.snapshots,
+            probes=[*self.store.probes(), *_probes(self)],
         )
 
     def server(self) -> _Server:
@@ -117,20 +108,15 @@ class Application:
 
     async def load(self) -> str:
         """Bring back what the last process left; one line about it, for people."""
-        if self.snapshots is None:
-            line = "memory only: a restart forgets everything (see --data)"
-        else:
-            line = await asyncio.to_thread(self.snapshots.load)
+        line = await self.store.load()
         self.collector.loaded()
         self.state.ready, self.state.reason = True, ""
         return line
 
     def background(self, server: _Server) -> list[Coroutine[object, object, None]]:
         """What runs beside the doors, each until it is cancelled."""
-        running = [self.live.run(), self.hub.run(), self._keep_house(server)]
-        if self.snapshots is not None:
-            running.append(self.snapshots.run())
-        return running
+        own = [self.live.run(), self.hub.run(), self._keep_house(server)]
+        return own + self.store.background()
 
     async def _keep_house(self, server: _Server) -> None:
         """Every tick a little, every second a little more."""
@@ -138,7 +124,7 @@ class Application:
         rounds = 0
         while True:
             await asyncio.sleep(TICK)
-            self.embedded.sweep(SWEEP_BUDGET)
+            self.store.tick()
             rounds += 1
             if rounds % 10 == 0:
                 cut_off_slow_requests(server.server_state.connections, loop.time())
@@ -148,8 +134,7 @@ class Application:
     async def close(self) -> None:
         """Write what is unwritten. The doors are closed by now. Raises SnapshotError."""
         self.state.ready, self.state.reason = False, "shutting down"
-        if self.snapshots is not None:
-            await self.snapshots.close()
+        await self.store.close()
 
 
 class _Server(uvicorn.Server):
@@ -243,10 +228,8 @@ def _doors(host: str, port: int, loaded: str, is_open: bool) -> Iterator[str]:
 
 def _probes(application: Application) -> list[Probe]:
     """The figures that only the whole knows."""
-    engine, hub, snapshots = application.embedded.engine, application.hub, application.snapshots
-    probes = [
-        Probe("keys", "Keys held.", lambda: len(engine.keyspace)),
-        Probe("changes", "Changes made.", lambda: engine.effects.changes, counts=True),
+    hub = application.hub
+    return [
         Probe("connections", "WebSocket connections open.", lambda: hub.connections),
         Probe("subscriptions", "Subscriptions of channels.", lambda: hub.subscriptions),
         Probe("publications", "Publications sent out.", lambda: hub.publications, counts=True),
@@ -266,28 +249,3 @@ def _probes(application: Application) -> list[Probe]:
             lambda: application.collector.stats.longest_seconds,
         ),
     ]
-    if snapshots is not None:
-        probes += [
-            Probe(
-                "snapshot_unsaved_changes",
-                "Changes that the last good snapshot does not have.",
-                lambda: snapshots.stats.unsaved_changes,
-            ),
-            Probe(
-                "snapshot_failures",
-                "Snapshots that could not be written.",
-                lambda: snapshots.stats.failures,
-                counts=True,
-            ),
-            Probe(
-                "snapshot_success_time",
-                "When the last good snapshot was written, in seconds since 1970.",
-                lambda: snapshots.stats.last_success_at or 0,
-            ),
-            Probe(
-                "snapshot_fork_seconds",
-                "How long the last fork stopped the service.",
-                lambda: snapshots.stats.fork_seconds,
-            ),
-        ]
-    return probes

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from realtime.backends.redis.address import AddressError, parse
 from realtime.options import (
     NAMES,
     Option,
@@ -38,6 +39,7 @@ YEARS: Final = 10 * 366 * DAY
 
 WHERE = "Where it listens"
 DATA = "What it keeps"
+STORE = "How it uses a store (not memory://)"
 ACCESS = "Who may come in"
 BOUNDS = "Bounds"
 FEATURES = "Features"
@@ -48,9 +50,21 @@ CONFIG = "config"
 CONFIG_FILE = "realtime.toml"
 
 
+MEMORY: Final = "memory://"
+
+
 def _check_store(store: str) -> None:
-    if store != "memory://":
-        raise SettingsError(f"this version keeps everything in memory (memory://), not in {store}")
+    if store != MEMORY:
+        try:
+            parse(store)
+        except AddressError as error:
+            raise SettingsError(str(error)) from None
+
+
+def _check_credentials(name: str) -> None:
+    module, colon, function = name.partition(":")
+    if not (colon and module and function.isidentifier()):
+        raise SettingsError("write it as package.module:function")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +85,48 @@ class Settings:
         DATA,
         "Where snapshots and API keys are kept; an empty text keeps everything in memory only.",
     )
-    store: str = option("memory://", text("URL", _check_store), DATA, "What holds the data.")
+    store: str = option(
+        MEMORY,
+        text("URL", _check_store),
+        DATA,
+        "What holds the data: this process, or a Redis or Valkey that several share: redis://…, "
+        "rediss://…, redis+unix://…, redis+sentinel://…/name, redis+cluster://…",
+    )
     snapshot_interval: float = option(
         60.0,
         number(0, DAY),
         DATA,
         "Time between two snapshots, if anything changed; 0: only at exit.",
+    )
+
+    store_timeout: float = option(
+        1.0, number(0.01, 60), STORE, "The longest that anything waits for an answer of the store."
+    )
+    store_wait: int = option(
+        0,
+        whole(0, 100),
+        STORE,
+        "Replicas that must have a write before it is answered; 0: the master's word is enough.",
+    )
+    store_ca_file: Path | None = option(
+        None, path(), STORE, "Who may sign the store's certificate; by default, as the system says."
+    )
+    store_cert_file: Path | None = option(
+        None, path(), STORE, "Our own certificate, if the store wants to see one."
+    )
+    store_key_file: Path | None = option(None, path(), STORE, "The key to that certificate.")
+    store_credentials: str | None = option(
+        None,
+        text("MODULE:FUNCTION", _check_credentials),
+        STORE,
+        "A Python function that answers user and password at every connection, for tokens that "
+        "expire; instead of those in the URL.",
+    )
+    presence_ttl: float = option(
+        60.0,
+        number(1, 3600),
+        STORE,
+        "How long the clients of a process that died are shown as present.",
     )
 
     keys_file: Path | None = option(
@@ -151,6 +201,11 @@ class Settings:
     )
 
     @property
+    def is_embedded(self) -> bool:
+        """Whether this process holds the data itself."""
+        return self.store == MEMORY
+
+    @property
     def keys_path(self) -> Path | None:
         """The file of API keys; None if there can be none."""
         if self.keys_file is not None or self.data is None:
@@ -193,6 +248,8 @@ def load(
 
 def _check(settings: Settings) -> None:
     """Refuse settings that contradict each other."""
+    if settings.store_key_file is not None and settings.store_cert_file is None:
+        raise SettingsError("store_key_file is the key to a certificate: name store_cert_file, too")
     for shorter, longer in (
         ("header_timeout", "request_timeout"),
         ("session_idle_timeout", "session_absolute_timeout"),

@@ -32,7 +32,7 @@ from realtime.backends.base import (
 from realtime.backends.keys import topic_key
 from realtime.backends.redis.address import Host
 from realtime.backends.redis.calls import CommandFailed
-from realtime.backends.redis.link import Link, Push
+from realtime.backends.redis.link import Figures, Link, Push
 from realtime.backends.redis.probe import PROBE, Probes
 from realtime.backends.redis.topology import Topology
 from realtime.backends.redis.wire import Fleet, Wire
@@ -94,12 +94,14 @@ class Broker:
         wire: Wire,
         make: Callable[[Host, Callable[[Push], None]], Link],
         node: bytes,
+        figures: Figures,
     ) -> None:
         """``make`` makes the link to a master, which hands over what is said unasked."""
         self.read_history: ReadHistory
         """To be set before anybody subscribes."""
         self._topology = topology
         self._make = make
+        self._figures = figures
         self._fleet = Fleet(topology, self._link)
         self._topics: dict[bytes, Topic] = {}
         self._by_name: dict[bytes, Topic] = {}
@@ -270,6 +272,7 @@ class Broker:
     def _lose(self, topic: Topic, position: Position) -> None:
         """What subscribers had does not lead here: they must come back and recover."""
         topic.last = position
+        self._figures.lost_channels += 1
         for _, lost in self._listeners:
             if lost is not None:
                 lost(topic.channel)

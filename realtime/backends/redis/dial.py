@@ -6,6 +6,7 @@ to look before we lean on it: is it new enough, is it a master, has it loaded it
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 from collections.abc import Callable
@@ -66,6 +67,9 @@ class _Provider(CredentialProvider):  # type: ignore[misc]
 
     def get_credentials(self) -> tuple[str, str]:
         return self._credentials()
+
+    async def get_credentials_async(self) -> tuple[str, str]:
+        return await asyncio.to_thread(self._credentials)  # it may ask somebody for a token
 
 
 class Dialer:

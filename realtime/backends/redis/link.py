@@ -22,6 +22,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import hiredis
@@ -31,7 +32,7 @@ from redis.exceptions import RedisError, ResponseError
 from realtime.backends.base import BackendUnavailable
 from realtime.backends.redis.calls import CommandFailed
 
-__all__ = ["Greeted", "Link", "Push", "Unusable"]
+__all__ = ["Figures", "Greeted", "Link", "Push", "Unusable"]
 
 log = logging.getLogger("realtime.store")
 
@@ -79,6 +80,18 @@ class _Question(NamedTuple):
     """The run id of whoever it is sent to is its last word."""
 
 
+@dataclass(slots=True)
+class Figures:
+    """What all links of a store count together, for metrics."""
+
+    questions: int = 0
+    pipelines: int = 0
+    losses: int = 0
+    """Connections that were up and broke."""
+    lost_channels: int = 0
+    """Channels whose subscribers were told to recover."""
+
+
 class Link:
     """``send`` from any task of the loop; ``run`` is the task that keeps it alive."""
 
@@ -87,6 +100,7 @@ class Link:
         name: str,
         connect: Callable[[], Awaitable[Greeted]],
         timeout: float,
+        figures: Figures,
         *,
         wait: int = 0,
         on_push: Callable[[Push], None] | None = None,
@@ -102,6 +116,7 @@ class Link:
         self.reason: str | None = "not connected yet"
         """Why it is not up, for a person; None while it is."""
         self._connect = connect
+        self._figures = figures
         self._timeout = timeout
         self._wait = wait
         self._confirm = (b"WAIT", b"%d" % wait, b"%d" % max(1, round(timeout * 800)))
@@ -208,6 +223,7 @@ class Link:
         if self.reason is None:
             log.warning("%s: lost the connection: %s", self.name, reason)
             self.reason = reason
+            self._figures.losses += 1
             self.on_down()
         asked, self._asked = self._asked, deque()
         for question in asked:
@@ -264,6 +280,8 @@ class Link:
             if not batch:
                 continue
             self._asked.extend(batch)
+            self._figures.questions += len(batch)
+            self._figures.pipelines += 1
             pipeline = [self._packed(question) for question in batch]
             if self._wait and any(question.writes for question in batch):
                 confirmation = self._confirmation(batch)

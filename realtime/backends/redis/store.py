@@ -27,7 +27,7 @@ from realtime.backends.redis.buckets import Buckets
 from realtime.backends.redis.calls import CommandFailed
 from realtime.backends.redis.channels import Channels
 from realtime.backends.redis.dial import Options
-from realtime.backends.redis.link import Link, Push
+from realtime.backends.redis.link import Figures, Link, Push
 from realtime.backends.redis.presence import Presence
 from realtime.backends.redis.sessions import Sessions
 from realtime.backends.redis.strings import Counters, Hashes, Values
@@ -48,13 +48,14 @@ class RedisStore:
 
     def __init__(self, address: Address, options: Options) -> None:
         self.address = address
+        self.figures = Figures()
         self._options = options
         node = secrets.token_hex(8).encode()
         self._topology = topology(address, options, self._rehome)
         self._questions = Fleet(self._topology, self._question_link)
         self._wire = wire = Wire(self._topology, self._questions)
         self._watches = Watches(wire)
-        self._broker = Broker(self._topology, wire, self._message_link, node)
+        self._broker = Broker(self._topology, wire, self._message_link, node, self.figures)
         self._presence = Presence(wire, node, options.presence_ttl)
         self._tasks: list[asyncio.Task[None]] = []
         self.backend = Backend(
@@ -70,6 +71,12 @@ class RedisStore:
             immediate=False,
             ping=self.ping,
         )
+
+    @property
+    def is_up(self) -> bool:
+        """Whether every master is connected now."""
+        links = self._questions.links()
+        return bool(links) and all(link.is_up for link in links)
 
     async def start(self) -> str | None:
         """Begin, and wait for the first answer; what is wrong, if there is none in time.
@@ -137,7 +144,7 @@ class RedisStore:
 
     def _link(self, host: Host, **options: Any) -> Link:
         name, dial = self._topology.name(host), partial(self._topology.dial, host)
-        link = Link(name, dial, self._options.timeout, **options)
+        link = Link(name, dial, self._options.timeout, self.figures, **options)
         link.on_down = self._topology.doubt
         return link
 

@@ -1,0 +1,202 @@
+"""What holds the data, whole: this process, or a Redis that several share.
+
+Both are opened from the settings, brought up by ``load``, kept alive by ``background`` and
+``tick``, and ended by ``close``. `realtime.app` knows no other difference between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from importlib import import_module
+from typing import Protocol
+
+from engine.engine import Engine
+from realtime.backends import embedded
+from realtime.backends.base import Backend
+from realtime.backends.redis.address import parse
+from realtime.backends.redis.dial import Credentials, Options
+from realtime.backends.redis.store import RedisStore
+from realtime.metrics import Probe
+from realtime.settings import Settings, SettingsError
+from realtime.snapshots import Snapshots
+
+__all__ = ["Store", "open_store", "redis_options"]
+
+SWEEP_BUDGET = 1_000
+"""Microseconds a tick may spend on giving back the memory of expired keys."""
+
+
+class Store(Protocol):
+    """What holds the data."""
+
+    @property
+    def backend(self) -> Backend: ...
+
+    @property
+    def snapshots(self) -> Snapshots | None:
+        """Where it can be told to write to disk; None if it cannot."""
+
+    async def load(self) -> str:
+        """Begin; one line about it, for people."""
+
+    def background(self) -> list[Coroutine[object, object, None]]:
+        """What runs beside the doors, each until it is cancelled."""
+
+    def tick(self) -> None:
+        """A little housekeeping, ten times a second."""
+
+    def probes(self) -> list[Probe]:
+        """Its figures."""
+
+    async def close(self) -> None:
+        """Write what is unwritten. Raises SnapshotError."""
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that the settings name. Raises SettingsError."""
+    return _Embedded(settings) if settings.is_embedded else _Redis(settings)
+
+
+def redis_options(settings: Settings) -> Options:
+    """How the settings want a Redis to be used. Raises SettingsError."""
+    return Options(
+        timeout=settings.store_timeout,
+        wait=settings.store_wait,
+        presence_ttl=settings.presence_ttl,
+        ca_file=settings.store_ca_file,
+        cert_file=settings.store_cert_file,
+        key_file=settings.store_key_file,
+        credentials=_credentials(settings.store_credentials),
+    )
+
+
+class _Embedded:
+    """The engine in this process, and its snapshots."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._engine = Engine(embedded.system_clock())
+        self.backend = embedded.backend(self._engine)
+        self.snapshots: Snapshots | None = None
+        if settings.data is not None:
+            self.snapshots = Snapshots(
+                self._engine, settings.data, interval=settings.snapshot_interval
+            )
+
+    async def load(self) -> str:
+        if self.snapshots is None:
+            return "memory only: a restart forgets everything (see --data)"
+        return await asyncio.to_thread(self.snapshots.load)
+
+    def background(self) -> list[Coroutine[object, object, None]]:
+        return [] if self.snapshots is None else [self.snapshots.run()]
+
+    def tick(self) -> None:
+        self._engine.sweep(SWEEP_BUDGET)
+
+    def probes(self) -> list[Probe]:
+        engine = self._engine
+        own = [
+            Probe("keys", "Keys held.", lambda: len(engine.keyspace)),
+            Probe("changes", "Changes made.", lambda: engine.effects.changes, counts=True),
+        ]
+        return own if self.snapshots is None else [*own, *_snapshot_probes(self.snapshots)]
+
+    async def close(self) -> None:
+        if self.snapshots is not None:
+            await self.snapshots.close()
+
+
+class _Redis:
+    """A Redis or Valkey, which looks after its own disk."""
+
+    snapshots = None
+
+    def __init__(self, settings: Settings) -> None:
+        self._store = RedisStore(parse(settings.store), redis_options(settings))
+        self.backend = self._store.backend
+
+    async def load(self) -> str:
+        amiss = await self._store.start()
+        where = str(self._store.address)
+        return where if amiss is None else f"{where}, which is away: {amiss}"
+
+    def background(self) -> list[Coroutine[object, object, None]]:
+        return []  # the store looks after itself
+
+    def tick(self) -> None:
+        """Nothing here expires in this process."""
+
+    def probes(self) -> list[Probe]:
+        store = self._store
+        return [
+            Probe(
+                "store_up",
+                "Whether every master of the store can be reached: 1, or 0.",
+                lambda: store.is_up,
+            ),
+            Probe(
+                "store_lost_connections",
+                "Connections to the store that were lost.",
+                lambda: store.figures.losses,
+                counts=True,
+            ),
+            Probe(
+                "store_commands",
+                "Commands and scripts sent to the store.",
+                lambda: store.figures.questions,
+                counts=True,
+            ),
+            Probe(
+                "store_pipelines",
+                "Writes in which they left; commands per pipeline are the round trips saved.",
+                lambda: store.figures.pipelines,
+                counts=True,
+            ),
+            Probe(
+                "store_lost_channels",
+                "Channels whose subscribers had to recover, since something may be missing.",
+                lambda: store.figures.lost_channels,
+                counts=True,
+            ),
+        ]
+
+    async def close(self) -> None:
+        await self._store.close()
+
+
+def _credentials(name: str | None) -> Credentials | None:
+    if name is None:
+        return None
+    module, _, function = name.partition(":")
+    try:
+        found: Credentials = getattr(import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(f"store_credentials: {error}") from None
+    return found
+
+
+def _snapshot_probes(snapshots: Snapshots) -> list[Probe]:
+    return [
+        Probe(
+            "snapshot_unsaved_changes",
+            "Changes that the last good snapshot does not have.",
+            lambda: snapshots.stats.unsaved_changes,
+        ),
+        Probe(
+            "snapshot_failures",
+            "Snapshots that could not be written.",
+            lambda: snapshots.stats.failures,
+            counts=True,
+        ),
+        Probe(
+            "snapshot_success_time",
+            "When the last good snapshot was written, in seconds since 1970.",
+            lambda: snapshots.stats.last_success_at or 0,
+        ),
+        Probe(
+            "snapshot_fork_seconds",
+            "How long the last fork stopped the service.",
+            lambda: snapshots.stats.fork_seconds,
+        ),
+    ]
