@@ -124,10 +124,23 @@ def test_another_file_may_be_named_by_a_flag_or_a_variable(tmp_path: Path) -> No
         ),
         ({}, {"REALTIME_XYZZY": "1"}, "", "REALTIME_XYZZY is no setting"),
         (
-            {"store": "redis://localhost"},
+            {"store": "redis://:secret@one,two"},
             {},
             "",
-            "--store: this version keeps everything in memory (memory://), not in redis://localhost",
+            "--store: several hosts are redis+sentinel:// (with a name) or redis+cluster://, "
+            "not redis://",
+        ),
+        (
+            {},
+            {"REALTIME_STORE_CREDENTIALS": "tokens"},
+            "",
+            "REALTIME_STORE_CREDENTIALS: write it as package.module:function",
+        ),
+        (
+            {"store_key_file": "k.pem"},
+            {},
+            "",
+            "store_key_file is the key to a certificate: name store_cert_file, too",
         ),
         (
             {"header_timeout": "31"},
