@@ -3,7 +3,8 @@
 A session is a hash. Its own fields start with ``_``: the user, the version, when it was
 created, the idle timeout and the absolute deadline. The key expires at the nearer of the
 two deadlines: the idle one, which every touch moves, and the absolute one, which nothing
-moves. A user's sessions are a sorted set of their keys, by absolute deadline; the set
+moves. Both are whole milliseconds, rounded up, since Redis keeps no finer ones; and so is
+the instant of creation, rounded down. A user's sessions are a sorted set of their keys, by absolute deadline; the set
 itself expires with the last of them, and what ended is dropped whenever it is read or
 written, so the index cannot leak.
 
@@ -16,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import NamedTuple
 
+from engine.clock import MILLISECOND
 from engine.core import Core, number
 from engine.errors import OutOfBounds
 from engine.hashes import Hashes
@@ -70,17 +72,17 @@ class Sessions:
         now = core.clock()
         if core.keyspace.get(record, now) is not None:
             return None
-        absolute = now + absolute_timeout
+        absolute = _deadline(now + absolute_timeout)
         stored = {
             **fields,
             VERSION: b"1",
-            CREATED: b"%d" % now,
+            CREATED: b"%d" % (now - now % MILLISECOND),
             IDLE: b"%d" % idle_timeout,
             ABSOLUTE: b"%d" % absolute,
         }
         if user is not None:
             stored[USER] = user
-        self._hashes.delete_then_set(record, stored, min(now + idle_timeout, absolute))
+        self._hashes.delete_then_set(record, stored, min(_deadline(now + idle_timeout), absolute))
         if by_user is not None:
             self._index(by_user, record, absolute, now)
         return self._session(record, stored)
@@ -140,7 +142,10 @@ class Sessions:
         return (self._hashes.live(record, self._core.clock()) or {}).get(USER)
 
     def of_user(self, by_user: bytes) -> list[tuple[bytes, StoredSession]]:
-        """The user's live sessions, oldest first. Touches none. O(s (f + log s))."""
+        """The user's live sessions, oldest first; those of one millisecond in the index's order.
+
+        Touches none. O(s (f + log s)).
+        """
         now = self._core.clock()
         found, ended = [], []
         for record, _ in self._find(by_user, now) or ():
@@ -164,7 +169,7 @@ class Sessions:
         return self._core.keyspace.typed(by_user, now, SortedSet, "zset")
 
     def _touch(self, record: bytes, stored: Hash, now: int) -> None:
-        deadline = min(now + int(stored[IDLE]), int(stored[ABSOLUTE]))
+        deadline = min(_deadline(now + int(stored[IDLE])), int(stored[ABSOLUTE]))
         if deadline != self._core.keyspace.deadline(record):
             self._core.move_deadline(record, deadline)
 
@@ -200,3 +205,8 @@ class Sessions:
             self._core.announce(b"ZREM", by_user, *gone)
         if index is not None and not index:
             self._core.keyspace.delete(by_user)
+
+
+def _deadline(instant: int) -> int:
+    """The first whole millisecond that is not before the instant."""
+    return -(-instant // MILLISECOND) * MILLISECOND

@@ -276,7 +276,9 @@ class Channels(Protocol):
     ) -> Position:
         """Deliver, and append to the history unless ``size`` or ``ttl`` is 0."""
 
-    async def publish_next(self, channel: bytes, data: bytes, *, version: bytes, after: int) -> bool:
+    async def publish_next(
+        self, channel: bytes, data: bytes, *, version: bytes, after: int
+    ) -> bool:
         """Deliver ``data``, and count the counter ``version`` on from ``after``.
 
         False, and nothing is done, if the counter is not at ``after`` (absent is 0): somebody

@@ -8,21 +8,17 @@ seam must also fit a store at the other end of a wire.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from engine.clock import Clock
 from engine.engine import Engine
 from realtime.backends.base import (
     Backend,
     Board,
-    ChannelListener,
-    ClientInfo,
     Decision,
-    History,
     LimitRule,
     Page,
     Patched,
-    Position,
     Session,
     SessionKeys,
     Standing,
@@ -30,7 +26,8 @@ from realtime.backends.base import (
     Submit,
     Take,
 )
-from realtime.backends.keys import channel_key, user_key
+from realtime.backends.embedded_channels import Channels, Presence, Watches
+from realtime.backends.keys import user_key
 
 __all__ = ["backend", "system_clock"]
 
@@ -60,10 +57,16 @@ def backend(engine: Engine) -> Backend:
         sorted_sets=_SortedSets(engine),
         buckets=_Buckets(engine),
         sessions=_Sessions(engine),
-        channels=_Channels(engine),
-        presence=_Presence(),
+        channels=Channels(engine),
+        presence=Presence(),
+        watches=Watches(),
         immediate=True,
+        ping=_ping,
     )
+
+
+async def _ping() -> None:
+    """This store is never away."""
 
 
 class _Values:
@@ -221,60 +224,3 @@ class _Sessions:
 
     async def end_all(self, by_user: bytes) -> int:
         return self._sessions.end_all(by_user)
-
-
-class _Channels:
-    def __init__(self, engine: Engine) -> None:
-        self._channels = engine.channels
-
-    async def publish(
-        self, channel: bytes, data: bytes, *, info: bytes | None = None, size: int = 0, ttl: int = 0
-    ) -> Position:
-        return self._channels.publish(
-            channel, channel_key(channel), data, info=info, size=size, ttl=ttl
-        )
-
-    async def history(
-        self,
-        channel: bytes,
-        *,
-        since: Position | None = None,
-        limit: int = 0,
-        reverse: bool = False,
-    ) -> History:
-        return self._channels.history(
-            channel_key(channel), since=since, limit=limit, reverse=reverse
-        )
-
-    async def remove_history(self, channel: bytes) -> None:
-        self._channels.remove_history(channel_key(channel))
-
-    def listen(self, listener: ChannelListener) -> Callable[[], None]:
-        return self._channels.listen(listener)
-
-    async def subscribe(self, channel: bytes) -> None:
-        """Nothing to ask for: every publication of this engine is made in this process."""
-
-    async def unsubscribe(self, channel: bytes) -> None:
-        """See ``subscribe``."""
-
-
-class _Presence:
-    """Who is here. It is not stored: when the process dies, nobody is here."""
-
-    def __init__(self) -> None:
-        self._channels: dict[bytes, dict[str, ClientInfo]] = {}
-
-    async def add(self, channel: bytes, info: ClientInfo) -> None:
-        self._channels.setdefault(channel, {})[info.client] = info
-
-    async def remove(self, channel: bytes, client: str) -> None:
-        members = self._channels.get(channel)
-        if members is not None and members.pop(client, None) is not None and not members:
-            del self._channels[channel]
-
-    async def members(self, channel: bytes) -> list[ClientInfo]:
-        return list(self._channels.get(channel, {}).values())
-
-    async def channels(self) -> dict[bytes, int]:
-        return {channel: len(members) for channel, members in self._channels.items()}

@@ -197,15 +197,17 @@ async def read_history(channels: Channels, path: ChannelPath, query: HistoryQuer
     """All that is kept, or what came `since` an offset. Say the `epoch` of that offset, too: if
     the offsets have begun anew since then, the answer is 409. A first offset above `since` + 1
     means that publications in between are no longer kept."""
-    since = None if query.since is UNSET else Position(query.since, "")
-    position, publications = await channels.history(path.channel, since=since, limit=query.limit)
-    if query.epoch not in (UNSET, "", position.epoch):
-        raise Conflict(f"the offsets have begun anew, in epoch {position.epoch}")
+    since = Position(
+        0 if query.since is UNSET else query.since, "" if query.epoch is UNSET else query.epoch
+    )
+    found = await channels.history(path.channel, since=since, limit=query.limit)
+    if not found.covers(since):
+        raise Conflict(f"the offsets have begun anew, in epoch {found.position.epoch}")
     return HistoryAnswer(
         channel=path.channel,
-        offset=position.offset,
-        epoch=position.epoch,
-        publications=[_publication(one) for one in publications],
+        offset=found.position.offset,
+        epoch=found.position.epoch,
+        publications=[_publication(one) for one in found.publications],
     )
 
 

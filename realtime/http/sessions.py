@@ -68,9 +68,9 @@ class Lifetimes(NamedTuple):
 
 
 class SessionHeaders(HeaderFields):
-    session_id: Annotated[Id, Meta(examples=["V2hhdCBhIGN1cmlvdXMgcmVhZGVyIHlvdSBhcmU"])] = field(
-        name="Session-Id"
-    )
+    session_id: Annotated[
+        Id, Meta(examples=["V2hhdCBhIGN1cmlvdXMgcmVhZGVyIHlvdSBhcmUhISEfdee"])
+    ] = field(name="Session-Id")
 
 
 class PatchHeaders(SessionHeaders):
@@ -151,7 +151,7 @@ _EXAMPLE_FIELDS = (
     links=dict.fromkeys(("read_session", "patch_session", "end_session"), THE_ID),
     example=Example(
         body='{"user":"ada","data":{"theme":"dark"}}',
-        answer='{"id":"V2hhdCBhIGN1cmlvdXMgcmVhZGVyIHlvdSBhcmU",' + _EXAMPLE_FIELDS,
+        answer='{"id":"V2hhdCBhIGN1cmlvdXMgcmVhZGVyIHlvdSBhcmUhISEfdee",' + _EXAMPLE_FIELDS,
     ),
 )
 async def create_session(

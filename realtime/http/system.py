@@ -6,7 +6,6 @@ needs no key: it must answer before anything else works. Metrics do, once keys e
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -65,9 +64,7 @@ class Pages:
         """It can do its work: everything is loaded and the store answers."""
         if not self.state.ready:
             raise Unavailable(f"the service is {self.state.reason}")
-        answer = self.backend.ping()
-        if inspect.isawaitable(answer):
-            await answer
+        await self.backend.ping()
         return _text("ready")
 
     async def scrape(self, request: Request) -> Response:

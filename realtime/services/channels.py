@@ -17,13 +17,13 @@ from realtime.backends.base import (
     Publication,
     recover,
 )
+from realtime.backends.keys import LIVE_PREFIX
 from realtime.errors import Forbidden, InvalidInput
 from realtime.services.durations import microseconds
 from realtime.services.names import name_bytes
 
 __all__ = ["LIVE_PREFIX", "Channels", "HistoryPolicy", "Recovered"]
 
-LIVE_PREFIX = "leaderboard:"
 MAX_HISTORY = 10_000
 """Publications a channel may keep; they lie in memory."""
 

@@ -3,16 +3,20 @@
 An id is 256 random bits, given to the client once; the store only ever sees its SHA-256,
 so a stolen snapshot opens no session, and no look-up can be timed. An id that we did not
 issue is simply absent: ids are never adopted. Two deadlines hold at once, idle and absolute.
+
+An id ends in the digits of its user's shard: who looks a session up knows the id and not the
+user, and has to know where in a cluster it lies. They are no part of the 256 bits.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 
 from realtime.backends.base import Backend, OutOfBounds, Session, SessionKeys
-from realtime.backends.keys import session_key, user_key
+from realtime.backends.keys import SHARD_DIGITS, session_key, shard_of, user_key
 from realtime.errors import InvalidInput, TooLarge, VersionConflict
 from realtime.services.durations import microseconds
 from realtime.services.names import name_bytes
@@ -21,6 +25,8 @@ __all__ = ["MAX_SESSION_BYTES", "Sessions"]
 
 MAX_SESSION_BYTES = 64 * 1024
 """What a session's fields may hold in all: it is read at every request of its user."""
+
+_SHARD = re.compile(b"[0-9a-f]{%d}" % SHARD_DIGITS)
 
 
 class Sessions:
@@ -43,9 +49,12 @@ class Sessions:
         size = sum(len(name) + len(value) for name, value in fields.items())
         if size > MAX_SESSION_BYTES:
             raise TooLarge(f"a session holds at most {MAX_SESSION_BYTES} bytes, not {size}")
-        session_id = secrets.token_urlsafe(32)
+        shard = secrets.token_hex(SHARD_DIGITS // 2).encode() if owner is None else shard_of(owner)
+        session_id = secrets.token_urlsafe(32) + shard.decode()
         session = await self._sessions.create(
-            SessionKeys(_key(session_id), None if owner is None else user_key(owner)),
+            SessionKeys(
+                session_key(shard, _hash(session_id)), None if owner is None else user_key(owner)
+            ),
             fields,
             user=owner,
             idle_timeout=microseconds("idle_timeout", idle_timeout),
@@ -56,7 +65,8 @@ class Sessions:
 
     async def read(self, session_id: str, *, touch: bool = True) -> Session | None:
         """The session, or None; touching starts its idle time anew."""
-        return await self._sessions.read(_key(session_id), touch=touch)
+        record = _key(session_id)
+        return None if record is None else await self._sessions.read(record, touch=touch)
 
     async def patch(
         self,
@@ -67,12 +77,16 @@ class Sessions:
         expected_version: int | None = None,
     ) -> Session | None:
         """Set and remove fields in one step. Raises VersionConflict and TooLarge."""
+        fields = _fields(changes)
+        unwanted = [_field(name) for name in removals]
         record = _key(session_id)
+        if record is None:
+            return None
         try:
             patched = await self._sessions.patch(
                 record,
-                _fields(changes),
-                [_field(name) for name in removals],
+                fields,
+                unwanted,
                 expected_version=expected_version,
                 max_size=MAX_SESSION_BYTES,
             )
@@ -86,7 +100,8 @@ class Sessions:
         return patched.session
 
     async def delete(self, session_id: str) -> bool:
-        return await self._sessions.delete(_key(session_id))
+        record = _key(session_id)
+        return record is not None and await self._sessions.delete(record)
 
     async def of_user(self, user: str) -> list[Session]:
         """The user's live sessions, oldest first; looking does not keep them alive."""
@@ -98,9 +113,14 @@ class Sessions:
         return await self._sessions.end_all(user_key(name_bytes("user", user)))
 
 
-def _key(session_id: str) -> bytes:
-    digest = hashlib.sha256(session_id.encode(errors="surrogatepass")).hexdigest()
-    return session_key(digest.encode())
+def _key(session_id: str) -> bytes | None:
+    """Where the session lies, if there is one; None: we never issued such an id."""
+    shard = session_id[-SHARD_DIGITS:].encode(errors="surrogatepass")
+    return session_key(shard, _hash(session_id)) if _SHARD.fullmatch(shard) else None
+
+
+def _hash(session_id: str) -> bytes:
+    return hashlib.sha256(session_id.encode(errors="surrogatepass")).hexdigest().encode()
 
 
 def _fields(data: Mapping[str, bytes]) -> dict[bytes, bytes]:

@@ -152,15 +152,14 @@ class Client:
             raise Refused(codes.BAD_REQUEST.because("nothing comes before offset 0"))
         most = self._door.options.recovery_limit
         limit = request.limit if 0 <= request.limit <= most else most
-        position, found = await self._door.services.channels.history(
+        found = await self._door.services.channels.history(
             request.channel, since=since, limit=limit, reverse=request.reverse
         )
-        if since is not None and since.epoch not in ("", position.epoch):
+        if since is not None and not found.covers(since):
             raise Refused(codes.UNRECOVERABLE)
-        page = _page(found, self._door.options.reply_bytes)
-        self._reply(
-            number, b"history", messages.HistoryResult(page, position.epoch, position.offset)
-        )
+        page = _page(found.publications, self._door.options.reply_bytes)
+        offset, epoch = found.position
+        self._reply(number, b"history", messages.HistoryResult(page, epoch, offset))
 
     async def _lacking(self, number: int, request: object) -> None:
         raise Refused(codes.NOT_AVAILABLE)

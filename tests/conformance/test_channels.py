@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from realtime.backends.base import Backend, ClientInfo, Position, Publication, recover
+from realtime.backends.base import Backend, ClientInfo, History, Position, Publication, recover
+from realtime.backends.keys import META, VERSION, board_key, channel_key
 
 from .conftest import Store
 
@@ -62,11 +65,12 @@ async def test_the_position_outlives_the_publications(store: Store) -> None:
     await publish(store.backend, 3, ttl=SECOND)
     before = (await channels.history(CHANNEL)).position
     await store.advance(2 * SECOND)
-    assert await channels.history(CHANNEL, limit=-1) == (before, [])
+    assert await channels.history(CHANNEL, limit=-1) == History(before, [])
     await publish(store.backend, 1)
     assert (await channels.history(CHANNEL)).position == Position(4, before.epoch)
     await channels.remove_history(CHANNEL)
-    assert (await channels.history(CHANNEL, limit=-1)) == (Position(4, before.epoch), [])
+    after = Position(4, before.epoch)
+    assert await channels.history(CHANNEL, limit=-1) == History(after, [])
 
 
 async def test_a_lost_position_is_a_new_epoch(store: Store) -> None:
@@ -127,6 +131,56 @@ async def test_recovery_is_complete_or_refused(
     assert (answer.recovered, len(answer.publications)) == (recovered, count)
     foreign = recover(Position(since, "other"), found, limit)
     assert foreign == (False, [])
+
+
+LIVE = b"leaderboard:arcade"
+COUNTER = board_key(b"arcade") + VERSION
+
+
+async def test_whoever_knows_the_version_publishes_the_next_one(backend: Backend) -> None:
+    """Of several service nodes that render the same board, one publishes it."""
+    heard: asyncio.Queue[tuple[bytes, Publication, str]] = asyncio.Queue()
+    end = backend.channels.listen(lambda *publication: heard.put_nowait(publication))
+    await backend.channels.subscribe(LIVE)
+    publish_next = backend.channels.publish_next
+    for after, done in ((1, False), (0, True), (0, False), (2, False), (1, True), (1, False)):
+        assert await publish_next(LIVE, b"%d" % after, version=COUNTER, after=after) is done
+    assert await backend.counters.get([COUNTER]) == [2]
+    for data in (b"0", b"1"):
+        found = await asyncio.wait_for(heard.get(), 5)
+        assert found == (LIVE, Publication(0, data), "")
+    assert heard.empty()
+    end()
+
+
+async def test_what_is_published_next_is_not_kept(backend: Backend) -> None:
+    assert await backend.channels.publish_next(LIVE, b"{}", version=COUNTER, after=0)
+    assert await backend.values.delete(channel_key(LIVE), channel_key(LIVE) + META) == 0
+
+
+async def test_a_version_may_be_counted_on_in_between(backend: Backend) -> None:
+    assert await backend.counters.add(COUNTER, 1) == 1
+    assert not await backend.channels.publish_next(LIVE, b"{}", version=COUNTER, after=0)
+    assert await backend.channels.publish_next(LIVE, b"{}", version=COUNTER, after=1)
+    await backend.values.delete(COUNTER)
+    assert not await backend.channels.publish_next(LIVE, b"{}", version=COUNTER, after=2)
+
+
+async def test_many_at_once_publish_each_version_once(backend: Backend) -> None:
+    async def publisher() -> int:
+        return sum(
+            [
+                await backend.channels.publish_next(LIVE, b"{}", version=COUNTER, after=after)
+                for after in range(10)
+            ]
+        )
+
+    assert sum(await asyncio.gather(*(publisher() for _ in range(8)))) == 10
+    assert await backend.counters.get([COUNTER]) == [10]
+
+
+async def test_a_store_that_answers_says_so(backend: Backend) -> None:
+    await backend.ping()
 
 
 async def test_presence_is_who_joined_and_has_not_left(backend: Backend) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from realtime.backends.base import ClientInfo
+from realtime.backends.base import ClientInfo, History, Position, Publication
 from tests.http.conftest import House
 
 NEWS = "/v1/channels/news/messages"
@@ -52,6 +52,21 @@ async def test_offsets_of_another_epoch_are_a_conflict(http: httpx.AsyncClient) 
     await http.post(NEWS, json={"data": 1})
     assert (await http.get(NEWS, params={"since": 0, "epoch": "other"})).status_code == 409
     assert (await http.get(NEWS, params={"epoch": "other"})).status_code == 409
+
+
+async def test_offsets_that_a_new_epoch_inherited_go_on(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a failover: who had seen no more than the new master inherited reads on."""
+
+    async def promoted(*_: object, **__: object) -> History:
+        return History(Position(9, "new"), [Publication(9, b"1")], Position(7, "old"))
+
+    monkeypatch.setattr(house.services.backend.channels, "history", promoted)
+    page = await house.http.get(NEWS, params={"since": 7, "epoch": "old"})
+    assert (page.json()["offset"], page.json()["epoch"]) == (9, "new")
+    assert (await house.http.get(NEWS, params={"epoch": "old"})).status_code == 200
+    assert (await house.http.get(NEWS, params={"since": 8, "epoch": "old"})).status_code == 409
 
 
 async def test_a_publication_says_how_much_is_kept(house: House) -> None:

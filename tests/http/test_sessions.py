@@ -29,7 +29,7 @@ async def test_a_session_is_created_with_defaults(http: httpx.AsyncClient) -> No
     created = await http.post("/v1/sessions")
     assert created.status_code == 201
     session = created.json()
-    assert len(session["id"]) == 43
+    assert len(session["id"]) == 47
     assert (session["user"], session["data"], session["version"]) == (None, {}, 1)
     assert session["created_at"].endswith("Z")
     assert lifetime(session) == 1800

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.crc import key_slot
 
 from realtime.backends import keys
 from realtime.errors import InvalidInput
@@ -25,17 +28,82 @@ def test_what_is_no_name_is_refused_and_says_what_it_was_to_be(name: str) -> Non
         name_bytes("board", name)
 
 
-@given(st.binary(min_size=1), st.binary(min_size=1), st.binary(min_size=1), st.binary(min_size=1))
-def test_no_two_names_meet_in_one_key(a: bytes, b: bytes, c: bytes, d: bytes) -> None:
+names = st.binary(min_size=1) | st.text("{}%:=a7BD", min_size=1, max_size=12).map(str.encode)
+"""Any, and those that are made of what keys are made of."""
+
+tags = st.text("%:=ab", min_size=1, max_size=3).map(str.encode)
+
+KINDS: dict[str, Callable[[bytes], bytes]] = {
+    "board": keys.board_key,
+    "rules": lambda name: keys.board_key(name) + keys.RULES,
+    "metadata": lambda name: keys.board_key(name) + keys.META,
+    "version": lambda name: keys.board_key(name) + keys.VERSION,
+    "counter": keys.counter_key,
+    "rule": keys.rule_key,
+    "user": keys.user_key,
+    "channel": keys.channel_key,
+    "position": lambda name: keys.channel_key(name) + keys.META,
+    "presence": keys.presence_key,
+    "until": lambda name: keys.presence_key(name) + keys.UNTIL,
+}
+
+
+@given(st.sampled_from(list(KINDS)), names, st.sampled_from(list(KINDS)), names)
+def test_no_two_names_and_no_two_kinds_meet_in_one_key(
+    kind: str, name: bytes, other_kind: str, other: bytes
+) -> None:
+    same = (kind, name) == (other_kind, other)
+    assert (KINDS[kind](name) == KINDS[other_kind](other)) == same
+
+
+@given(names, names, names, names)
+def test_no_two_callers_meet_in_one_bucket(a: bytes, b: bytes, c: bytes, d: bytes) -> None:
     assert (keys.bucket_key(a, b) == keys.bucket_key(c, d)) == ((a, b) == (c, d))
-    assert (keys.board_key(a) == keys.board_key(c)) == (a == c)
-    assert keys.board_key(a) + keys.META != keys.board_key(c)
+    assert keys.bucket_key(a, b) != keys.rule_key(c)
 
 
-@given(st.binary(min_size=1))
+@given(names, names)
+def test_no_two_channels_meet_in_one_topic(name: bytes, other: bytes) -> None:
+    live = keys.LIVE_PREFIX.encode()
+    for one in (name, live + name):
+        for two in (other, live + other):
+            assert (keys.topic_key(one) == keys.topic_key(two)) == (one == two)
+
+
+@given(names)
 def test_the_braces_of_a_key_are_a_hash_tag(name: bytes) -> None:
     """Redis takes what stands between the first ``{`` and the first ``}`` after it."""
-    for make in (keys.board_key, keys.counter_key, keys.rule_key, keys.user_key, keys.channel_key):
-        key = make(name)
-        start = key.index(b"{")
-        assert key.index(b"}") == len(key) - 1 > start + 1
+    for key in (*(make(name) for make in KINDS.values()), keys.bucket_key(name, name)):
+        assert key.index(b"}") > key.index(b"{") + 1
+        assert key.count(b"{") == key.count(b"}") == 1 or key.startswith(b"user:")
+
+
+@given(names, names)
+def test_what_one_step_touches_lies_in_one_slot(name: bytes, other: bytes) -> None:
+    board = keys.board_key(name)
+    for suffix in (keys.RULES, keys.META, keys.VERSION):
+        assert key_slot(board + suffix) == key_slot(board)
+    assert key_slot(keys.topic_key(keys.LIVE_PREFIX.encode() + name)) == key_slot(board)
+    for make in (keys.channel_key, keys.presence_key):
+        assert key_slot(make(name) + keys.META) == key_slot(make(name) + keys.UNTIL)
+    session = keys.session_key(keys.shard_of(name), b"0123abcd")
+    assert key_slot(session) == key_slot(keys.user_key(name))
+    assert key_slot(keys.bucket_key(name, other)) == key_slot(keys.bucket_key(b"r", other))
+
+
+@given(tags, names, names)
+def test_names_that_share_a_tag_share_the_slot(tag: bytes, one: bytes, two: bytes) -> None:
+    """As Redis' own keys do: that is how one step may touch two boards of a cluster."""
+    for make in (keys.board_key, keys.counter_key, keys.channel_key):
+        first, second = make(b"{%b}%b" % (tag, one)), make(b"%b{%b}" % (tag, tag))
+        assert first != second
+        assert key_slot(first) == key_slot(second) == key_slot(make(b"{%b}%b" % (tag, two)))
+        assert key_slot(first) == key_slot(make(tag))
+
+
+def test_a_tag_is_where_redis_would_see_one() -> None:
+    assert keys.board_key(b"{arcade}:daily") == b"lb:{arcade}=%7Barcade%7D%3Adaily"
+    assert key_slot(keys.board_key(b"{arcade}:daily")) == key_slot(b"{arcade}:daily")
+    for without in (b"{}:daily", b"}{", b"{arcade", b"arcade}"):
+        key = keys.board_key(without)
+        assert key.endswith(b"}") and key.count(b"{") == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.clock import ManualClock
+from realtime.backends import keys
 from realtime.backends.base import Ranking, Submit
 from realtime.embedded import Embedded
 from realtime.errors import (
@@ -92,12 +93,39 @@ async def test_a_session_id_is_never_stored(features: Embedded) -> None:
     session_id, _ = await features.sessions.create(
         "ada", {"cart": b"[]"}, idle_timeout=60, absolute_timeout=600
     )
-    assert len(session_id) == 43
+    assert len(session_id) == 47
     held = repr(list(features.engine.keyspace.items(0)))
     assert session_id not in held
     assert await features.sessions.read(session_id) is not None
     assert await features.sessions.read(session_id + "x") is None
-    assert await features.sessions.read("\ud800") is None
+
+
+@pytest.mark.parametrize("wrong", ["", "a", "\ud800", "\ud800aaaa", "x" * 43, "x" * 43 + "A3F9"])
+async def test_what_cannot_be_an_id_is_absent(features: Embedded, wrong: str) -> None:
+    sessions = features.sessions
+    assert await sessions.read(wrong) is None
+    assert await sessions.patch(wrong, {"a": b"1"}, []) is None
+    assert not await sessions.delete(wrong)
+    with pytest.raises(InvalidInput, match="start with _"):
+        await sessions.patch(wrong, {"_user": b'"root"'}, [])
+
+
+async def test_the_sessions_of_a_user_lie_together_and_those_of_nobody_apart(
+    features: Embedded,
+) -> None:
+    """In a cluster one step must reach all of a user's, and nobody's must not fill one shard."""
+
+    async def shards(user: str | None) -> set[str]:
+        ids = [
+            (await features.sessions.create(user, {}, idle_timeout=60, absolute_timeout=60))[0]
+            for _ in range(50)
+        ]
+        return {session_id[-4:] for session_id in ids}
+
+    assert await shards("ada") == {keys.shard_of(b"ada").decode()}
+    assert len(await shards(None)) > 40
+    found = {key.split(b":")[1] for key in features.engine.keyspace.values if b"sess" in key}
+    assert len(found) > 40
 
 
 async def test_a_session_has_bounds_and_versions(features: Embedded) -> None:

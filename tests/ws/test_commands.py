@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from realtime import __version__
+from realtime.backends.base import History, Position, Publication
 from realtime.services.channels import HistoryPolicy
 from realtime.ws.door import Options
 from tests.ws.conftest import Serve
@@ -177,6 +178,23 @@ async def test_history_refuses_a_position_that_makes_no_sense(any_house: House) 
     assert code(await peer.ask(history=foreign)) == 112
     backwards = {"channel": "log", "limit": 1, "since": {"offset": 0}, "reverse": True}
     assert code(await peer.ask(history=backwards)) == 107
+
+
+async def test_history_goes_on_from_what_a_new_epoch_inherited(
+    any_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a failover: who had seen no more than the new master inherited reads on."""
+
+    async def promoted(*_: object, **__: object) -> History:
+        return History(Position(9, "new"), [Publication(9, b"1")], Position(7, "old"))
+
+    monkeypatch.setattr(any_house.services.channels, "history", promoted)
+    peer = await any_house.peer()
+    inherited = {"channel": "log", "limit": 1, "since": {"offset": 7, "epoch": "old"}}
+    answer = (await peer.ask(history=inherited))["history"]
+    assert (answer["offset"], answer["epoch"]) == (9, "new")
+    lost = {"channel": "log", "limit": 1, "since": {"offset": 8, "epoch": "old"}}
+    assert code(await peer.ask(history=lost)) == 112
 
 
 async def test_a_page_of_history_is_bounded_in_number_and_in_bytes(serve: Serve) -> None:
