@@ -6,7 +6,8 @@
     await features.limits.define("login", RuleSpec(limit=5, per=60))
     verdict = await features.limits.take("login", "user:1")
 
-The engine lives as long as the object. `realtime.app` composes the same parts behind doors.
+The engine lives as long as the object. `realtime.app` composes the same parts behind doors,
+and `realtime.stored.Stored` is the same on a Redis that several processes share.
 """
 
 from __future__ import annotations
@@ -14,47 +15,24 @@ from __future__ import annotations
 from engine.clock import Clock
 from engine.engine import Engine
 from realtime.backends import embedded
+from realtime.features import Features
 from realtime.services import DEFAULT_HISTORY, Services
-from realtime.services.channels import Channels, HistoryPolicy
-from realtime.services.counters import Counters
-from realtime.services.leaderboards import Leaderboards
-from realtime.services.limits import Limits
-from realtime.services.sessions import Sessions
+from realtime.services.channels import HistoryPolicy
 
 __all__ = ["Embedded"]
 
 
-class Embedded:
-    """The engine and the services on it. Not thread-safe: one event loop, one object."""
+class Embedded(Features):
+    """The engine and the services on it."""
 
-    __slots__ = ("engine", "services")
+    __slots__ = ("engine",)
 
     def __init__(
         self, clock: Clock | None = None, *, history: HistoryPolicy = DEFAULT_HISTORY
     ) -> None:
         """``clock`` answers microseconds since 1970; tests pass one that they move."""
         self.engine = Engine(clock or embedded.system_clock())
-        self.services = Services.on(embedded.backend(self.engine), history)
-
-    @property
-    def leaderboards(self) -> Leaderboards:
-        return self.services.leaderboards
-
-    @property
-    def counters(self) -> Counters:
-        return self.services.counters
-
-    @property
-    def sessions(self) -> Sessions:
-        return self.services.sessions
-
-    @property
-    def limits(self) -> Limits:
-        return self.services.limits
-
-    @property
-    def channels(self) -> Channels:
-        return self.services.channels
+        super().__init__(Services.on(embedded.backend(self.engine), history))
 
     def sweep(self, budget: int = 1000) -> int:
         """Give back the memory of what expired, for up to ``budget`` microseconds.
