@@ -22,6 +22,7 @@ from loadtest.compare import (
     http_board,
     limit_checks,
     middleware,
+    on_redis,
     snapshot_pause,
 )
 from loadtest.compare.processes import Missing
@@ -34,6 +35,7 @@ WORKS: dict[str, Callable[[Effort], list[Row]]] = {
     "embedded": embedded_board.rows,
     "limits": limit_checks.rows,
     "middleware": middleware.rows,
+    "redis": on_redis.rows,
     "snapshot": snapshot_pause.rows,
 }
 

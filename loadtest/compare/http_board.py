@@ -23,7 +23,7 @@ from loadtest.compare.processes import Missing, Server, find
 from loadtest.compare.report import Line, Row
 from loadtest.compare.rounds import Contender, Effort, interleaved
 
-__all__ = ["rows"]
+__all__ = ["FASTAPI", "Site", "fastapi_site", "own_site", "row", "rows"]
 
 MEMBERS = 100_000
 CONNECTIONS = 16
@@ -69,25 +69,24 @@ def rows(effort: Effort) -> list[Row]:
     with ExitStack() as stack:
         sites, missing = _sites(stack)
         return [
-            _row("HTTP: rank read", wrk, sites, missing, lambda site: site.read, 5, effort),
-            _row("HTTP: submit and rank", wrk, sites, missing, lambda site: site.submit, 4, effort),
+            row("HTTP: rank read", wrk, sites, missing, lambda site: site.read, 5, effort),
+            row("HTTP: submit and rank", wrk, sites, missing, lambda site: site.submit, 4, effort),
         ]
+
+
+def own_site(stack: ExitStack, store: str = "memory://") -> Site:
+    """Our service, filled."""
+    ours = stack.enter_context(servers.realtime(store))
+    boards.fill_service(ours, MEMBERS)
+    board = f"/v1/leaderboards/{boards.NAME}"
+    read = Work("GET", f"{board}/members/$m")
+    return Site(OURS, ours, read, Work("POST", f"{board}/scores", ENTRY))
 
 
 def _sites(stack: ExitStack) -> tuple[list[Site], list[str]]:
     """Every server that can be had, filled; and who is missing."""
     missing: list[str] = []
-    ours = stack.enter_context(servers.realtime())
-    boards.fill_service(ours, MEMBERS)
-    board = f"/v1/leaderboards/{boards.NAME}"
-    sites = [
-        Site(
-            OURS,
-            ours,
-            Work("GET", f"{board}/members/$m"),
-            Work("POST", f"{board}/scores", ENTRY),
-        )
-    ]
+    sites = [own_site(stack)]
     try:
         redis = stack.enter_context(servers.redis_server())
         client = boards.redis_client(redis)
@@ -95,7 +94,7 @@ def _sites(stack: ExitStack) -> tuple[list[Site], list[str]]:
     except Missing as reason:
         return sites, [f"{FASTAPI}: {reason}", f"{WEBDIS}: {reason}"]
     client.close()
-    for name, start in ((FASTAPI, _fastapi), (WEBDIS, _webdis)):
+    for name, start in ((FASTAPI, fastapi_site), (WEBDIS, _webdis)):
         try:
             sites.append(start(stack, redis))
         except Missing as reason:
@@ -103,7 +102,8 @@ def _sites(stack: ExitStack) -> tuple[list[Site], list[str]]:
     return sites, missing
 
 
-def _fastapi(stack: ExitStack, redis: Server) -> Site:
+def fastapi_site(stack: ExitStack, redis: Server) -> Site:
+    """The peer, on a Redis that is filled."""
     board = f"/leaderboards/{boards.NAME}"
     return Site(
         FASTAPI,
@@ -124,7 +124,7 @@ def _webdis(stack: ExitStack, redis: Server) -> Site:
     )
 
 
-def _row(
+def row(
     name: str,
     wrk: str,
     sites: Sequence[Site],
@@ -133,6 +133,8 @@ def _row(
     times: float,
     effort: Effort,
 ) -> Row:
+    """Every site with this work; ours is to be ``times`` as good as FastAPI."""
+
     def contender(site: Site) -> Contender[Sample]:
         return Contender(
             site.name,

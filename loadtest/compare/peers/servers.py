@@ -20,12 +20,12 @@ __all__ = ["fastapi_redis", "nchan", "realtime", "redis_server", "webdis"]
 NCHAN = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 
 
-def realtime() -> AbstractContextManager[Server]:
+def realtime(store: str = "memory://") -> AbstractContextManager[Server]:
     """``realtime serve``, on uvloop, without an API key, with a data directory."""
 
     def command(port: int, folder: Path) -> Sequence[str]:
         serve = (sys.executable, "-m", "realtime", "serve", "--log-level", "warning")
-        return (*serve, "--port", str(port), "--data", str(folder / "data"))
+        return (*serve, "--port", str(port), "--data", str(folder / "data"), "--store", store)
 
     return running(command, answers("/readyz"))
 

@@ -133,7 +133,7 @@ class Dialer:
             with contextlib.suppress(OSError, RedisError):
                 await connection.disconnect(nowait=True)
             raise
-        return Greeted(connection, about[b"run_id"])
+        return Greeted(connection, about.get(b"run_id", b"unnamed"))
 
     def _common(self) -> dict[str, Any]:
         address, options = self._address, self._options
@@ -164,8 +164,8 @@ def _facts(info: bytes) -> dict[bytes, bytes]:
 
 
 def _check(about: dict[bytes, bytes], of_any_role: bool) -> None:
-    version = about[b"redis_version"].decode()
+    version = about.get(b"redis_version", b"0.0").decode()
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
         raise Unusable(f"it is version {version}; {'.'.join(map(str, OLDEST))} or newer is needed")
-    if not of_any_role and about[b"role"] != b"master":
+    if not of_any_role and about.get(b"role", b"master") != b"master":
         raise Unusable("it is a replica")
