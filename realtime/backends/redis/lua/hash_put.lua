@@ -1,0 +1,3 @@
+-- Replace a record, whatever was there. KEYS: hash. ARGV: name, value, name, value, ...
+redis.call('DEL', KEYS[1])
+call_with('HSET', KEYS[1], ARGV)
