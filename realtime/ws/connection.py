@@ -118,7 +118,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         door = self._door
         self._transport = transport
-        self._outbox = Outbox(door.hub, transport, door.options.queue_bytes, self._overflow)
+        self._outbox = Outbox(door.hub, transport, door.options.queue_bytes, self.close)
         self._client = Client(door, self._outbox, self.close)
         self._connections.add(self)
 
@@ -314,9 +314,6 @@ class Connection(asyncio.Protocol):
         self._awaits_pong = False
         wheel = self._door.hub.wheel
         wheel.set(self, self._pinged_at + self._door.options.ping_interval - wheel.clock())
-
-    def _overflow(self) -> None:
-        self.close(codes.CLOSE_SLOW)
 
     def _leave_open(self, state: State) -> None:
         """The peer has a last term to read what is on its way; others see it leave soon after."""

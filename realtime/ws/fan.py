@@ -31,6 +31,12 @@ class Subscriber(Protocol):
     def queue(self, objects: list[bytes]) -> None:
         """Pushes that come before whatever is sent to this connection next."""
 
+    def stop(self) -> None:
+        """Something was lost on the way to it, and what comes next must not reach it. O(fans)."""
+
+    def break_off(self) -> None:
+        """End the connection after ``stop``; whoever is at the other end comes back."""
+
 
 class Fan:
     """Subscribers of one channel who get the same bytes."""

@@ -20,9 +20,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from realtime.backends.base import Position, Publication
+from realtime.services.channels import LIVE_PREFIX
 from realtime.ws.fan import Fan, Subscriber
 from realtime.ws.messages import publication, push, push_head
 from realtime.ws.wheel import Wheel
@@ -31,6 +33,9 @@ __all__ = ["Arrival", "Client", "Hub"]
 
 TICK = 0.1
 """Seconds. How coarse pings and timeouts are; all of them are of whole seconds."""
+
+BREAKS_PER_TURN = 64
+"""Connections closed before others get their turn: each costs some 30 µs."""
 
 
 class Arrival(NamedTuple):
@@ -69,6 +74,10 @@ class _Topic:
     def empty(self) -> bool:
         return not (self.plain.sinks or self.watching.sinks or self.arrivals)
 
+    def subscribers(self) -> list[Subscriber]:
+        """All of them, complete or not."""
+        return [*self.plain.sinks, *self.watching.sinks, *self.arrivals]
+
     def encoded(self, item: Publication, epoch: str) -> bytes:
         """The push. Who subscribed to an empty channel learns its epoch from the first one."""
         body = publication(*item, epoch=epoch if item.offset == 1 else "")
@@ -95,6 +104,8 @@ class Hub:
         self._users: dict[str, dict[str, Client]] = {}
         self._topics: dict[bytes, _Topic] = {}
         self._dirty: list[Fan] = []
+        self._stopped: dict[Subscriber, None] = {}
+        """In this order their connections will be closed."""
 
     async def run(self) -> None:
         """Keep time for the connections, until cancelled."""
@@ -115,8 +126,8 @@ class Hub:
         if topic is None:
             return
         self.publications += 1
-        if topic.stops:
-            self._skip_repeated(topic, item, epoch)
+        if topic.stops and item.offset:
+            self._join_up(topic, item, epoch)
         for arrival in topic.arrivals.values():
             arrival.buffer.append((item, epoch))
         fans = [fan for fan in (topic.plain, topic.watching) if fan.sinks]
@@ -124,6 +135,19 @@ class Hub:
             body = topic.encoded(item, epoch)
             for fan in fans:
                 self._append(fan, body)
+
+    def lost(self, channel: bytes) -> None:
+        """Publications of the channel may be missing here: its subscribers come back and recover.
+
+        Also those who are about to be: what they read of the history may be older than the
+        hole. At once nothing more is sent to them; their connections are then closed a few per
+        turn of the loop. The subscribers of a live board stay: see `LiveBoards`. O(subscribers).
+        """
+        topic = self._topics.get(channel)
+        if topic is None or topic.channel.startswith(LIVE_PREFIX):
+            return
+        for subscriber in topic.subscribers():
+            self._stop(subscriber)
 
     def announce(self, channel: str, kind: bytes, info: bytes) -> None:
         """Tell those who asked that somebody joined or left; ``info`` says who, as JSON. O(1)."""
@@ -158,7 +182,7 @@ class Hub:
         subscriber.fans[channel] = fan
         self.subscriptions += 1
         self.deliveries += len(missed)
-        if repeats:
+        if repeats and had.epoch:
             last = max([had.offset, *(item.offset for item, _ in missed)])
             topic.stops[subscriber] = Position(last, had.epoch)
         return True
@@ -225,6 +249,20 @@ class Hub:
     def count_close(self, code: int) -> None:
         self.closes[code] = self.closes.get(code, 0) + 1
 
+    def _stop(self, subscriber: Subscriber) -> None:
+        """What comes next must not reach it: it would come after a hole."""
+        subscriber.stop()
+        if not self._stopped:
+            asyncio.get_running_loop().call_soon(self._break_off)
+        self._stopped[subscriber] = None
+
+    def _break_off(self) -> None:
+        for subscriber in list(islice(self._stopped, BREAKS_PER_TURN)):
+            del self._stopped[subscriber]
+            subscriber.break_off()
+        if self._stopped:
+            asyncio.get_running_loop().call_soon(self._break_off)
+
     def _append(self, fan: Fan, body: bytes) -> None:
         if not fan.pending:
             if not self._dirty:
@@ -232,12 +270,18 @@ class Hub:
             self._dirty.append(fan)
         fan.pending.append(body)
 
-    def _skip_repeated(self, topic: _Topic, item: Publication, epoch: str) -> None:
-        """Who has it from the history does not get it again; a new epoch repeats nothing."""
+    def _join_up(self, topic: _Topic, item: Publication, epoch: str) -> None:
+        """Who has it from the history does not get it again, who misses one before it is lost.
+
+        The first publication of a new epoch neither repeats nor misses anything.
+        """
         for subscriber, stop in list(topic.stops.items()):
-            if epoch == stop.epoch and 0 < item.offset <= stop.offset:
+            had = stop.offset if epoch == stop.epoch else 0
+            if item.offset <= had:
                 self.deliveries += subscriber.fans[topic.channel].skip(subscriber)
-            if item.offset and (epoch != stop.epoch or item.offset >= stop.offset):
+            elif item.offset > had + 1:
+                self._stop(subscriber)
+            if item.offset >= had:
                 del topic.stops[subscriber]
 
 
@@ -245,6 +289,8 @@ def _continued(
     buffer: list[tuple[Publication, str]], had: Position
 ) -> list[tuple[Publication, str]] | None:
     """What of the buffer comes after the position; None if that is not all of it."""
+    if not had.epoch:
+        return buffer  # the subscription promises no position, so any publication is news
     missed: list[tuple[Publication, str]] = []
     next_offset = had.offset + 1
     for item, epoch in buffer:

@@ -16,6 +16,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+from realtime.ws import codes
+from realtime.ws.codes import Close
 from realtime.ws.fan import Fan, Sink
 from realtime.ws.hub import Hub
 from realtime.ws.messages import FRAME_BYTES, frames
@@ -30,37 +32,42 @@ class Outbox:
     """The bytes of one connection; the `Subscriber` that the hub knows."""
 
     __slots__ = (
+        "_close",
         "_collected",
         "_collected_bytes",
         "_held",
         "_held_bytes",
         "_hub",
         "_limit",
-        "_overflow",
         "_paused",
         "_retired",
+        "_stopped",
         "_transport",
         "fans",
         "sink",
     )
 
     def __init__(
-        self, hub: Hub, transport: asyncio.Transport, limit: int, overflow: Callable[[], None]
+        self, hub: Hub, transport: asyncio.Transport, limit: int, close: Callable[[Close], None]
     ) -> None:
-        """``overflow`` is called when more than ``limit`` bytes wait; it is to call ``drop``."""
+        """``close`` is called when more than ``limit`` bytes wait, and when something was lost.
+
+        It is to call ``drop`` or ``finish``.
+        """
         transport.set_write_buffer_limits(HIGH_WATER)
         self.fans: dict[str, Fan] = {}
         self.sink: Sink = transport.write
         self._hub = hub
         self._transport = transport
         self._limit = limit
-        self._overflow = overflow
+        self._close = close
         self._collected: list[bytes] = []
         self._collected_bytes = 0
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
         self._paused = False
         self._retired = False
+        self._stopped = False
 
     @property
     def waiting(self) -> int:
@@ -85,6 +92,9 @@ class Outbox:
 
     def finish(self, last: bytes, *, half_close: bool = False) -> None:
         """Write the last bytes, after all that came before them; later ones are discarded."""
+        if self._stopped:
+            self.drop(last)
+            return
         self.flush()
         self.sink(last)
         self._retire()
@@ -94,14 +104,26 @@ class Outbox:
     def drop(self, last: bytes) -> None:
         """Write the last bytes instead of all that is held; later ones are discarded."""
         self._forget()
-        self._transport.write(last)
+        if not self._retired:
+            self._transport.write(last)
         self._retire()
+
+    def stop(self) -> None:
+        """Discard what is held and all that comes, but for the last bytes."""
+        if not self._retired:
+            self._forget()
+            self._stopped = True
+            self._route()
+
+    def break_off(self) -> None:
+        """End the connection: it was stopped because of a hole in what it was to get."""
+        self._close(codes.CLOSE_INSUFFICIENT_STATE)
 
     def cut(self) -> None:
         """The transport is gone."""
         self._forget()
         self._retire()
-        self._overflow = _ignore
+        self._close = _ignore
 
     def pause(self) -> None:
         """The transport's buffer is over its mark."""
@@ -123,7 +145,7 @@ class Outbox:
         self._route()
 
     def _route(self) -> None:
-        if self._retired:
+        if self._retired or self._stopped:
             self.sink = _discard
         else:
             self.sink = self._hold if self._paused else self._transport.write
@@ -139,7 +161,7 @@ class Outbox:
         self._held.append(data)
         self._held_bytes += len(data)
         if self.waiting > self._limit:
-            self._overflow()
+            self._close(codes.CLOSE_SLOW)
 
     def _forget(self) -> None:
         self._collected.clear()
@@ -151,5 +173,5 @@ def _discard(data: bytes) -> None:
     """The sink of a connection that has been sent its last bytes."""
 
 
-def _ignore() -> None:
-    """Nothing can overflow any more; and nobody is kept alive by being called back."""
+def _ignore(close: Close) -> None:
+    """It has ended already; and the connection is not kept alive by being called back."""

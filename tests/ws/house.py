@@ -120,7 +120,7 @@ async def house(
         services = Services.on(wrap(services.backend), history)
     hub = Hub(lambda: now[0])
     live = LiveBoards(services, hub.is_watched, interval=0)
-    services.backend.channels.listen(hub.deliver)
+    services.backend.channels.listen(hub.deliver, hub.lost)
     state = ServerState()
     protocol = websocket_protocol(hub, services, access or Access(None), options or Options(), live)
     config = uvicorn.Config(_no_http, ws=protocol, lifespan="off", log_config=None)  # type: ignore[arg-type]

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from realtime.backends.base import Backend, Position, Publication
+from realtime.backends.base import Backend, Position, Publication, Submit
 from realtime.services.channels import HistoryPolicy
+from realtime.ws import hub as hub_module
 from realtime.ws.door import Options
 from tests.ws.conftest import Serve
 from tests.ws.house import House, Suspending
@@ -230,3 +231,162 @@ async def test_a_store_that_delivers_late_does_not_deliver_twice(serve: Serve) -
     assert [await peer.published() for _ in range(2)] == [3, 4]
     house.hub.deliver(b"c", Publication(1, b'"anew"'), "new epoch")
     assert await peer.published() == "anew"
+
+
+async def test_a_store_that_skips_one_after_the_history_sends_the_client_back(
+    serve: Serve,
+) -> None:
+    """Nobody but the subscriber knows what its history ended with: others may have missed none."""
+    house = await serve(wrap=Doors().around)
+    epoch = (await publish(house, 2)).epoch
+    peer, early = await house.peer(), await house.peer()
+    await early.subscribe("c")
+    house.hub.deliver(b"c", Publication(3, b"3"), epoch)
+    assert (await peer.subscribe("c"))["offset"] == 2
+    house.hub.deliver(b"c", Publication(4, b"4"), epoch)
+    assert await peer.hang_up() == Closed(3010, "insufficient state")
+    assert [await early.published() for _ in range(2)] == [3, 4]
+
+
+async def test_the_middle_of_another_epoch_does_not_go_on_from_the_history(serve: Serve) -> None:
+    house = await serve(wrap=Doors().around)
+    await publish(house, 2)
+    peer = await house.peer()
+    await peer.subscribe("c")
+    house.hub.deliver(b"c", Publication(3, b"3"), "another")
+    assert await peer.hang_up() == Closed(3010, "insufficient state")
+
+
+async def test_who_was_promised_no_position_is_sent_whatever_comes(serve: Serve) -> None:
+    """A publisher may keep history where by default there is none."""
+    house = await serve(suspending=True, history=HistoryPolicy(0, 0))
+    await house.services.channels.publish("c", b"1", history=(5, 60))
+    peer, early = await house.peer(), await house.peer()
+    await early.subscribe("c")
+    peer.send(subscribe={"channel": "c"})
+    await house.until(lambda: len(house.hub._topics[b"c"].arrivals) == 1)
+    await house.services.channels.publish("c", b"2", history=(5, 60))
+    assert (await peer.receive())["subscribe"] == {}
+    await house.services.channels.publish("c", b"3", history=(5, 60))
+    for one in (peer, early):
+        assert [await one.published() for _ in range(2)] == [2, 3]
+
+
+async def test_who_may_have_missed_something_is_sent_back_and_recovers(any_house: House) -> None:
+    peers = [await any_house.peer() for _ in range(3)]
+    plain, watching, elsewhere = peers
+    start = await plain.subscribe("c")
+    await watching.subscribe("c", join_leave=True)
+    await watching.pushed()
+    await elsewhere.subscribe("other")
+    await publish(any_house, 1)
+    assert [await peer.published() for peer in (plain, watching)] == [1, 1]
+    any_house.hub.lost(b"c")
+    any_house.hub.lost(b"c")
+    any_house.hub.lost(b"nobody is here")
+    # What comes after the hole would be taken for what comes next.
+    await publish(any_house, 2)
+    for peer in (plain, watching):
+        with pytest.raises(ConnectionError):
+            await peer.receive()
+        assert peer.closed == Closed(3010, "insufficient state")
+    assert any_house.hub.closes == {3010: 2}
+    back = await any_house.peer()
+    result = await back.subscribe("c", recover=True, offset=1, epoch=start["epoch"])
+    assert [item["offset"] for item in result["publications"]] == [2, 3]
+    await any_house.services.channels.publish("other", b'"still here"')
+    assert await elsewhere.published() == "still here"
+
+
+async def test_a_crowd_is_sent_back_a_few_at_a_time(
+    any_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others are served meanwhile, and who ends otherwise meanwhile is not closed twice."""
+    monkeypatch.setattr(hub_module, "BREAKS_PER_TURN", 1)
+    peers = [await any_house.peer() for _ in range(6)]
+    for peer in peers:
+        await peer.subscribe("a")
+        await peer.subscribe("b")
+    any_house.hub.lost(b"a")
+    any_house.hub.lost(b"b")
+    peers[4].vanish()
+    assert any_house.hub.disconnect(peers[5].client)
+    await publish(any_house, 1, channel="a")
+    for peer, code in zip(peers, (3010, 3010, 3010, 3010, None, 3503), strict=True):
+        if code is not None:
+            assert (await peer.hang_up()).code == code
+            with pytest.raises(ConnectionError):  # that is: not even the publication
+                await peer.receive()
+    await any_house.until(lambda: not any_house.hub.clients)
+    assert any_house.hub.closes in ({3010: 4, 3503: 1}, {3010: 5, 3503: 1})
+
+
+async def test_who_is_still_subscribing_when_something_is_lost_is_sent_back_too(
+    serve: Serve,
+) -> None:
+    doors = Doors()
+    house = await serve(wrap=doors.around)
+    doors.after.clear()
+    peer = await house.peer()
+    peer.send(subscribe={"channel": "c"})
+    await house.until(lambda: doors.waiting > 0)
+    house.hub.lost(b"c")
+    assert await peer.hang_up() == Closed(3010, "insufficient state")
+    doors.after.set()
+    await house.until(lambda: not house.hub.clients and not house.state.tasks)
+    assert not house.hub.is_watched("c")
+
+
+async def test_who_does_not_read_is_sent_back_like_the_others(any_house: House) -> None:
+    """What is held for it came before the hole; it recovers that, too."""
+    slow = await any_house.peer(receive_buffer=4096)
+    await slow.subscribe("c")
+    data = b'"%b"' % (b"x" * 50_000)
+    outbox = next(iter(any_house.hub._topics[b"c"].plain.sinks))
+    while not outbox._held:  # type: ignore[attr-defined]
+        await any_house.services.channels.publish("c", data)
+        await asyncio.sleep(0)
+    any_house.hub.lost(b"c")
+    assert (await slow.hang_up()).code == 3010
+
+
+async def test_the_watchers_of_a_live_board_stay(any_house: House) -> None:
+    """The next top is complete: they have nothing to recover."""
+    peer = await any_house.peer()
+    await peer.subscribe("leaderboard:b")
+    await peer.pushed()
+    any_house.hub.lost(b"leaderboard:b")
+    await any_house.services.leaderboards.submit("b", [Submit(b"ada", 1)])
+    assert (await peer.published())["entries"] == [{"rank": 1, "member": "ada", "score": 1}]
+
+
+async def test_an_unsubscribe_does_not_take_the_channel_from_who_comes_meanwhile(
+    serve: Serve,
+) -> None:
+    """On a wire commands keep their order, so they have to be sent in the right one."""
+    asked: list[str] = []
+    leaving = asyncio.Event()
+
+    class Wire(Suspending):
+        async def subscribe(self, channel: bytes) -> None:
+            asked.append("subscribe")
+            await asyncio.sleep(0)
+
+        async def unsubscribe(self, channel: bytes) -> None:
+            asked.append("unsubscribe")
+            await leaving.wait()
+
+    house = await serve(
+        wrap=lambda backend: replace(backend, channels=Wire(backend.channels), immediate=False)
+    )
+    first, second = await house.peer(), await house.peer()
+    await first.subscribe("c")
+    first.send(unsubscribe={"channel": "c"})
+    await house.until(lambda: "unsubscribe" in asked)
+    await second.subscribe("c")
+    leaving.set()
+    assert (await first.receive())["unsubscribe"] == {}
+    assert asked == ["subscribe", "unsubscribe", "subscribe"]
+    await publish(house, 1)
+    assert await second.published() == 1
+    assert [info.client for info in await house.services.channels.presence("c")] == [second.client]
