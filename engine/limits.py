@@ -50,6 +50,10 @@ MAX_LIMIT = 2**31 - 1
 MAX_PERIOD = 366 * 86_400 * 1_000_000
 """A year and a day: beyond it the integers would outgrow what Redis' Lua can count exactly."""
 
+MAX_REFILL = 100 * MAX_PERIOD
+"""A century from empty to full: the instant of being full must stay one that a double holds to
+the microsecond (until 2255), and that Redis takes for a deadline."""
+
 
 class Decision(NamedTuple):
     """The answer to one take. Durations are microseconds."""
@@ -157,6 +161,8 @@ class TokenBucket:
     def __post_init__(self) -> None:
         _check_rule(self.quota, self.period)
         _check_rule(self.burst, self.period)
+        if self.burst * self.period > MAX_REFILL * self.quota:
+            raise ValueError("a bucket of this burst would take over 100 years to be full again")
         shared = gcd(self.quota, self.period)
         object.__setattr__(self, "scale", self.quota // shared)
         object.__setattr__(self, "interval", self.period // shared)

@@ -44,7 +44,10 @@ Key = Annotated[Name, Meta(description="Who is limited.", examples=["user:1"])]
 Period = Annotated[float, Meta(ge=0.001, le=YEAR, description="Seconds.")]
 Burst = Annotated[
     Limit | None,
-    Meta(description="Token bucket only: the most that can be had at once; else the limit."),
+    Meta(
+        description="Token bucket only: the most that can be had at once; else the limit. It must "
+        "take no longer than 100 years to be regained: `burst * per / limit` seconds."
+    ),
 ]
 Shadow = Annotated[bool, Meta(description="Decide and count, but never refuse.")]
 

@@ -56,7 +56,8 @@ class RuleSpec:
                 return SlidingWindow(self.limit, period)
             return FixedWindow(self.limit, period)
         except ValueError as error:
-            raise InvalidInput(str(error)) from None
+            path = None if self.burst is None else "$.burst"
+            raise InvalidInput(str(error), path=path) from None
 
 
 class Wish(NamedTuple):

@@ -289,6 +289,23 @@ def test_a_rule_has_bounds(make: object) -> None:
             make(quota, period)
 
 
+def test_a_bucket_is_full_again_within_a_century() -> None:
+    """Else its deadline would leave what a double, and with it Redis, can hold."""
+    for quota, period, burst in ((1, MAX_PERIOD, 100), (3, MAX_PERIOD, 300), (7, 1, MAX_LIMIT)):
+        engine = Engine(ManualClock())
+        decision = engine.buckets.take(KEY, TokenBucket(quota, period, burst), burst)
+        assert decision.allowed
+        deadline = engine.keyspace.deadline(KEY)
+        assert deadline is not None and deadline == float(deadline) < 2**53
+    for quota, period, burst in (
+        (1, MAX_PERIOD, 101),
+        (3, MAX_PERIOD, 301),
+        (1, SECOND * 3600, MAX_LIMIT),
+    ):
+        with pytest.raises(ValueError, match="100 years"):
+            TokenBucket(quota, period, burst)
+
+
 def test_remaining_never_grows_while_time_stands_still() -> None:
     rule = TokenBucket(7, 60 * SECOND, 20)
     engine = Engine(ManualClock())

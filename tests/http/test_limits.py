@@ -166,6 +166,7 @@ async def test_a_rule_may_have_the_name_of_a_route(http: httpx.AsyncClient) -> N
         {"limit": 1, "per": 60, "algorithm": "leaky_bucket"},
         {"limit": 1, "per": 60, "algorithm": "fixed_window", "burst": 2},
         {"limit": 1, "per": 60, "shadow": "yes"},
+        {"limit": 1, "per": 31_622_400, "burst": 101},
     ],
 )
 async def test_a_rule_that_makes_no_sense_is_refused(

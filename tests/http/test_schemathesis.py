@@ -38,6 +38,7 @@ BEYOND_SCHEMAS = (
     "members cannot be combined with",
     "must not be above",
     "has no burst",
+    "over 100 years",
 )
 """What is wrong with requests that the document allows, since JSON Schema cannot say it."""
 
