@@ -75,10 +75,45 @@ examples:
   realtime check backup/dump.rdb
 """
 
+_MIGRATE_EXAMPLES = """\
+DIR is the data directory of a service that is stopped: SIGTERM lets it write a snapshot. URL is
+a store as --store of `realtime serve` takes it. Every key is replaced whole and both sides are read
+anew and compared, so whatever interrupts this, it is simply run again. Exit code 1 means that the
+sides differ. What else the target holds stays, unless --replace.
+
+examples:
+  realtime migrate --from realtime-data --to redis://localhost
+  realtime migrate --from redis+cluster://10.0.0.1,10.0.0.2 --to realtime-data --replace
+  realtime migrate --from redis://localhost --to rediss://store.example.com --store-ca-file ca.pem
+"""
+
+_EXPORT_EXAMPLES = """\
+The file is a snapshot in Redis' own format: redis-server loads it, and so does `realtime import`.
+A service that keeps its data itself must be stopped; a store need not be, but what changes while
+it is read makes the comparison fail.
+
+examples:
+  realtime export backup.rdb
+  realtime export backup.rdb --data /var/lib/realtime --replace
+  realtime export backup.rdb --store redis://localhost
+"""
+
+_IMPORT_EXAMPLES = """\
+The file is a snapshot of this service or of a Redis that served it. Keys that are none of ours are
+left out, and said so.
+
+examples:
+  realtime import backup.rdb
+  realtime import backup.rdb --data /var/lib/realtime --replace
+  realtime import backup.rdb --store redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/mymaster
+"""
+
 HELP_WIDTH = 100
 
-COMMANDS = ("serve", "keys", "check")
+COMMANDS = ("serve", "keys", "check", "migrate", "export", "import")
 KEYS_COMMANDS = ("create", "list", "revoke")
+
+STORE_ACCESS = ("store_ca_file", "store_cert_file", "store_key_file", "store_credentials")
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -157,6 +192,7 @@ def _parser() -> _Parser:
     check.add_argument(
         "path", metavar="FILE_OR_DIR", type=Path, help="a snapshot, or the data directory it is in"
     )
+    _add_transfers(commands)
     return parser
 
 
@@ -164,6 +200,29 @@ def _command(commands: Commands, name: str, run: str | None, help: str, epilog: 
     parser = commands.add_parser(name, help=help, description=help, epilog=epilog)
     parser.set_defaults(parser=parser, run=run)
     return parser
+
+
+def _add_transfers(commands: Commands) -> None:
+    """The commands that move everything; they differ in how the two sides are named."""
+    migrate = _command(
+        commands, "migrate", "migrate:run", "Move everything to another store.", _MIGRATE_EXAMPLES
+    )
+    for side, name in (("from", "source"), ("to", "target")):
+        migrate.add_argument(
+            f"--{side}", required=True, metavar="DIR|URL", dest=name, help=f"the {name}"
+        )
+    export = _command(commands, "export", "export:run", "Write a snapshot.", _EXPORT_EXAMPLES)
+    import_ = _command(commands, "import", "import_:run", "Load a snapshot.", _IMPORT_EXAMPLES)
+    for parser, replaced in (
+        (migrate, "write over a snapshot in DIR; remove keys from URL that the source has not"),
+        (export, "write over FILE"),
+        (import_, "write over the snapshot there; remove keys from the store that FILE has not"),
+    ):
+        if parser is not migrate:
+            parser.add_argument("file", metavar="FILE", type=Path, help="the snapshot")
+        parser.add_argument("--replace", action="store_true", help=replaced)
+        named = STORE_ACCESS if parser is migrate else ("data", "store", *STORE_ACCESS)
+        _add_settings(parser, {name: OPTIONS[name] for name in named})
 
 
 def _add_keys(keys: _Parser) -> None:

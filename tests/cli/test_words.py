@@ -18,7 +18,12 @@ from tests.cli.conftest import Run
     ("words", "sentence"),
     [
         (["serv"], "serv is no command of `realtime`; did you mean serve?"),
-        (["xyzzy"], "xyzzy is no command of `realtime`; there are serve, keys, check"),
+        (
+            ["xyzzy"],
+            "xyzzy is no command of `realtime`; there are serve, keys, check, migrate, export, "
+            "import",
+        ),
+        (["imprt"], "imprt is no command of `realtime`; did you mean import?"),
         (["keys", "crate"], "crate is no command of `realtime keys`; did you mean create?"),
         (
             ["serve", "--prot=1"],
@@ -90,10 +95,11 @@ def test_help_names_every_setting_its_unit_its_variable_and_its_default(
 def test_help_shows_examples_for_every_command_and_only_commands_that_work(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for words in ([], ["serve"], ["keys"], ["keys", "create"], ["keys", "list"], ["check"]):
+    for words in ([], ["keys", "create"], ["keys", "list"], *([name] for name in cli.COMMANDS)):
         assert "examples:\n  realtime " in help_of(capsys, *words)
     folder = Path(cli.__file__).parent / "commands"
-    assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == set(cli.COMMANDS)
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert {name.removesuffix("_") for name in modules} == set(cli.COMMANDS)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
