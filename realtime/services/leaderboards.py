@@ -1,7 +1,7 @@
 """Leaderboards: who stands where, by which score.
 
-The rules of a board lie in a hash beside it. They are read once and kept: this process
-is their only writer, and every step passes them to the store with the board's key.
+The rules of a board lie in a hash beside it. They are read once and kept until they change,
+and every step passes them to the store with the board's key.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from realtime.backends.base import (
 )
 from realtime.backends.keys import META, RULES, VERSION, board_key
 from realtime.errors import InvalidInput, TooLarge
-from realtime.services.cached import Cached
+from realtime.services.cached import cached
 from realtime.services.names import name_bytes
 
 __all__ = ["Leaderboards", "json_score"]
@@ -48,7 +48,7 @@ class Leaderboards:
         self._sets = backend.sorted_sets
         self._hashes = backend.hashes
         self._values = backend.values
-        self._boards: Cached[Board] = Cached(self._load)
+        self._boards = cached(backend, self._load, _rules_key)
         self._listeners: tuple[ChangeListener, ...] = ()
 
     def on_change(self, listener: ChangeListener) -> None:
@@ -65,7 +65,7 @@ class Leaderboards:
         low, high = ranking.min_score, ranking.max_score
         if low is not None and high is not None and low > high:
             raise InvalidInput("min_score must not be above max_score", path="$.min_score")
-        await self._hashes.put(key + RULES, _fields(ranking))
+        await self._hashes.put(_rules_key(board), _fields(ranking))
         self._boards.put(board, Board(key, ranking))
         self._changed(board)
         return ranking
@@ -151,12 +151,16 @@ class Leaderboards:
 
     async def _load(self, board: str) -> Board:
         key = board_key(name_bytes("board", board))
-        fields = await self._hashes.get(key + RULES)
+        fields = await self._hashes.get(_rules_key(board))
         return Board(key, Ranking() if fields is None else _ranking(fields))
 
     def _changed(self, board: str) -> None:
         for listener in self._listeners:
             listener(board)
+
+
+def _rules_key(board: str) -> bytes:
+    return board_key(name_bytes("board", board)) + RULES
 
 
 def _check_metadata(entries: Sequence[Submit]) -> None:

@@ -1,6 +1,7 @@
 """Rate limits: named rules, and whether a caller may proceed under them.
 
-A rule is stored once and used by name. Its definition is read at the first use and kept.
+A rule is stored once and used by name. Its definition is read at the first use and kept until
+it changes.
 A shadow rule decides and counts like any other, and never blocks.
 """
 
@@ -23,7 +24,7 @@ from realtime.backends.base import (
 )
 from realtime.backends.keys import bucket_key, rule_key
 from realtime.errors import InvalidInput, NotFound
-from realtime.services.cached import Cached
+from realtime.services.cached import cached
 from realtime.services.durations import microseconds
 from realtime.services.names import name_bytes
 
@@ -112,13 +113,13 @@ class Limits:
         self._buckets = backend.buckets
         self._hashes = backend.hashes
         self._values = backend.values
-        self._rules: Cached[Rule] = Cached(self._load)
+        self._rules = cached(backend, self._load, _key)
 
     async def define(self, rule: str, spec: RuleSpec) -> RuleSpec:
         """Store a rule, or replace it. Callers keep what they have spent, as far as it fits."""
         name = name_bytes("rule", rule)
         ready = _ready(rule, name, spec)
-        await self._hashes.put(rule_key(name), _fields(spec))
+        await self._hashes.put(_key(rule), _fields(spec))
         self._rules.put(rule, ready)
         return spec
 
@@ -172,10 +173,14 @@ class Limits:
 
     async def _load(self, rule: str) -> Rule:
         name = name_bytes("rule", rule)
-        fields = await self._hashes.get(rule_key(name))
+        fields = await self._hashes.get(_key(rule))
         if fields is None:
             raise NotFound(f"there is no rule {rule!r}; define it with PUT /v1/limits/{{rule}}")
         return _ready(rule, name, _spec(fields))
+
+
+def _key(rule: str) -> bytes:
+    return rule_key(name_bytes("rule", rule))
 
 
 def _ready(rule: str, name: bytes, spec: RuleSpec) -> Rule:

@@ -17,7 +17,6 @@ from realtime.errors import (
     TooLarge,
     VersionConflict,
 )
-from realtime.services.cached import CAPACITY, Cached
 from realtime.services.channels import MAX_HISTORY
 from realtime.services.limits import Algorithm, RuleSpec, Wish
 from realtime.settings import SettingsError, load
@@ -224,23 +223,6 @@ async def test_nobody_else_publishes_on_a_live_board(features: Embedded) -> None
     with pytest.raises(Forbidden):
         await features.channels.broadcast(["a", "leaderboard:a"], b"{}")
     assert (await features.channels.history("a")).position.offset == 0
-
-
-async def test_what_is_kept_by_name_is_bounded() -> None:
-    loads: list[str] = []
-
-    async def load(name: str) -> str:
-        loads.append(name)
-        return name
-
-    cached: Cached[str] = Cached(load)
-    for number in range(CAPACITY + 1):
-        await cached.get(str(number))
-    assert cached.peek("0") is None
-    assert await cached.get("1") == "1"
-    assert len(loads) == CAPACITY + 1
-    cached.forget("1")
-    assert cached.peek("1") is None
 
 
 def test_every_error_has_its_own_place_in_the_table() -> None:
