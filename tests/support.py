@@ -7,21 +7,24 @@ import shutil
 import socket
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
 
-__all__ = ["eventually", "free_port", "require"]
+__all__ = ["eventually", "free_port", "missing", "require"]
 
 
 def require(program: str) -> str:
     """Path of a real program. Missing, the test skips; REALTIME_TEST_REQUIRE=1 makes it fail."""
-    path = shutil.which(program)
-    if path is None:
-        reason = f"{program} is not installed"
-        if os.environ.get("REALTIME_TEST_REQUIRE") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return path
+    return shutil.which(program) or missing(program)
+
+
+def missing(what: str) -> NoReturn:
+    """Skip the test, or fail it, because something real is not here."""
+    reason = f"{what} is not installed"
+    if os.environ.get("REALTIME_TEST_REQUIRE") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def free_port() -> int:
