@@ -7,7 +7,7 @@
     redis+cluster://[user:password@]h1[:p],h2       a cluster, found through any of its nodes
 
 ``rediss+sentinel`` and ``rediss+cluster`` are in TLS. A user or password is percent-encoded.
-After ``?``: ``db=N``, ``sentinel_user=…``, ``sentinel_password=…``.
+After ``?``: ``db=N``, and for Sentinels ``sentinel_user=…``, ``sentinel_password=…``.
 
 Pure: nothing here opens a connection. ``str(address)`` shows no secret.
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
 __all__ = ["Address", "AddressError", "Host", "parse"]
 
@@ -36,8 +36,17 @@ SCHEMES: dict[str, tuple[Kind, bool]] = {
 }
 
 
+PARAMETERS = ("db", "sentinel_user", "sentinel_password")
+
+ENCODE = "a /, ?, # or @ in a user or password is percent-encoded, as %2F, %3F, %23 or %40"
+
+
 class AddressError(ValueError):
-    """One sentence about what is wrong with a URL; it never repeats a password."""
+    """One sentence about what is wrong with a URL; it never repeats a password.
+
+    Nor what may be a piece of one that was not encoded: a ``:``, ``/`` or ``@`` within it
+    makes it look like something else.
+    """
 
 
 class Host(NamedTuple):
@@ -74,26 +83,24 @@ class Address:
         if self.user is not None or self.password is not None:
             credentials = f"{self.user or ''}:…@"
         where = self.path or ",".join(map(str, self.hosts))
-        return f"{scheme}://{credentials}{where}" + (f"/{self.master}" if self.master else "")
+        master = f"/{self.master}" if self.master else ""
+        db = f"{'?db=' if self.path else '/'}{self.db}" if self.db else ""
+        return f"{scheme}://{credentials}{where}{master}{db}"
 
 
 def parse(url: str) -> Address:
     """The address of a URL. Raises AddressError."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise AddressError("the URL of the store cannot be read") from None
-    if parts.scheme not in SCHEMES:
-        raise AddressError(
-            f"a store is memory:// or begins with {', '.join(f'{name}://' for name in SCHEMES)}"
-        )
-    kind, tls = SCHEMES[parts.scheme]
-    if parts.fragment:
-        raise AddressError("a # in a user or password is written %23")
-    userinfo, _, netloc = parts.netloc.rpartition("@")
+    kind, tls, rest = _scheme(url.strip())
+    rest, _, query = rest.partition("?")
+    netloc, slash, path = rest.partition("/")
+    if "#" in url or "@" in query or ("@" in path and kind != "unix"):
+        raise AddressError(ENCODE)
+    userinfo, _, netloc = netloc.rpartition("@")
+    if kind == "unix" and (netloc or not path):
+        raise AddressError("a Unix socket is written redis+unix:///path/to/socket")
     user, password = _credentials(userinfo)
-    more = _parameters(parts.query)
-    segments = [unquote(segment) for segment in parts.path.split("/")[1:] if segment]
+    more = _parameters(query, kind)
+    segments = [_decoded(segment) for segment in path.split("/") if segment and kind != "unix"]
     address = Address(
         kind,
         tls=tls,
@@ -102,19 +109,16 @@ def parse(url: str) -> Address:
         sentinel_user=more.get("sentinel_user"),
         sentinel_password=more.get("sentinel_password"),
         hosts=_hosts(netloc, SENTINEL_PORT if kind == "sentinel" else PORT),
-        path=unquote(parts.path) if kind == "unix" else "",
+        path=_decoded(slash + path) if kind == "unix" else "",
         master=segments.pop(0) if kind == "sentinel" and segments else "",
-        db=_database(segments if kind != "unix" else [], more),
+        db=_database(segments, more),
     )
     _check(address)
     return address
 
 
 def _check(address: Address) -> None:
-    if address.kind == "unix":
-        if not address.path or address.hosts:
-            raise AddressError("a Unix socket is written redis+unix:///path/to/socket")
-    elif not address.hosts:
+    if address.kind != "unix" and not address.hosts:
         raise AddressError("the URL of the store names no host")
     if address.kind == "sentinel" and not address.master:
         raise AddressError("after the Sentinels comes the name of the master: …/mymaster")
@@ -126,46 +130,77 @@ def _check(address: Address) -> None:
         raise AddressError("a cluster has no databases but 0")
 
 
+def _scheme(url: str) -> tuple[Kind, bool, str]:
+    """What it says, and the rest. ``urlsplit`` knows no netloc of several hosts."""
+    scheme, _, rest = url.partition("://")
+    if scheme.lower() not in SCHEMES:
+        raise AddressError(
+            f"a store is memory:// or begins with {', '.join(f'{name}://' for name in SCHEMES)}"
+        )
+    return *SCHEMES[scheme.lower()], rest
+
+
+def _decoded(text: str) -> str:
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise AddressError("what is percent-encoded in the URL of the store is UTF-8") from None
+
+
 def _credentials(userinfo: str) -> tuple[str | None, str | None]:
     if not userinfo:
         return None, None
     user, colon, password = userinfo.partition(":")
-    return unquote(user) or None, unquote(password) if colon else None
+    return _decoded(user) or None, _decoded(password) if colon else None
 
 
 def _hosts(netloc: str, default_port: int) -> tuple[Host, ...]:
-    return tuple(_host(text, default_port) for text in netloc.split(",") if text)
+    texts = [text.strip() for text in netloc.split(",")]
+    return tuple(_host(text, default_port) for text in texts if text)
 
 
 def _host(text: str, default_port: int) -> Host:
+    name, colon, port = text.partition(":")
     if text.startswith("["):
-        name, bracket, port = text[1:].partition("]")
-        port = port.removeprefix(":")
-        if not bracket:
+        name, bracket, after = text[1:].partition("]")
+        colon, port = after[:1], after[1:]
+        if not bracket or not name:
             raise AddressError("an IPv6 address stands in brackets")
-    else:
-        name, _, port = text.partition(":")
-    if port and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65_535):
-        raise AddressError(f"{port!r} is no port")
-    return Host(unquote(name) or "localhost", int(port) if port else default_port)
+    elif ":" in port:
+        raise AddressError("an IPv6 address stands in brackets")
+    if colon not in ("", ":") or not _is_port(port):
+        raise AddressError("after a host and a colon comes its port, 1 to 65535")
+    return Host(_decoded(name) or "localhost", int(port) if port else default_port)
 
 
-def _parameters(query: str) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
-    except ValueError:
-        raise AddressError("after the ? of a store come name=value pairs") from None
-    known = ("db", "sentinel_user", "sentinel_password")
-    for name, _ in pairs:
+def _is_port(text: str) -> bool:
+    """An empty one is the usual one."""
+    return not text or (_is_number(text) and 1 <= int(text) <= 65_535)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 6
+
+
+def _parameters(query: str, kind: Kind) -> dict[str, str]:
+    known = PARAMETERS if kind == "sentinel" else PARAMETERS[:1]
+    found: dict[str, str] = {}
+    for pair in query.split("&") if query else ():
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise AddressError("after the ? of a store come name=value pairs")
         if name not in known:
-            raise AddressError(f"{name} is no parameter of a store; there are {', '.join(known)}")
-    return dict(pairs)
+            raise AddressError(f"such a store has no {name}, but {' and '.join(known)}")
+        if name in found:
+            raise AddressError(f"the URL of the store says {name} twice")
+        found[name] = _decoded(value)
+    return found
 
 
 def _database(segments: list[str], more: dict[str, str]) -> int:
     if len(segments) > 1 or (segments and "db" in more):
         raise AddressError("the URL of the store names more than one database")
     text = segments[0] if segments else more.get("db", "0")
-    if not (text.isascii() and text.isdigit() and len(text) < 6):
+    if not _is_number(text):
         raise AddressError(f"{text!r} is no number of a database")
     return int(text)
