@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from realtime.backends.redis.address import Address, AddressError, parse
 from realtime.backends.redis.dial import Options
+from realtime.settings import MEMORY
 from realtime.transfer import snapshot
 from realtime.transfer.ends import TransferError
 from realtime.transfer.redis import Redis
@@ -42,6 +43,8 @@ def place(written: str) -> Address | Directory:
     """What was written on the command line. Raises TransferError."""
     if "://" not in written:
         return Directory(Path(written))
+    if written == MEMORY:
+        raise TransferError(f"{MEMORY} is gone with its process; name its data directory instead")
     try:
         return parse(written)
     except AddressError as error:

@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from redis.backoff import NoBackoff
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.crc import key_slot
 from redis.exceptions import RedisError
+from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from realtime.backends.redis.address import Address, Host
@@ -160,20 +162,21 @@ class Store:
         address = self._address
         if address.kind != "sentinel":
             return None if address.kind == "unix" else address.hosts[0]
-        with self._explained(str(address)):
-            sentinel = Sentinel(
-                address.hosts,
-                username=address.sentinel_user,
-                password=address.sentinel_password,
-                ssl=address.tls,
-                socket_timeout=CONNECT_TIMEOUT,
-                **self._certificates(),
-            )
-            try:
+        how = {
+            "username": address.sentinel_user,
+            "password": address.sentinel_password,
+            "ssl": address.tls,
+            "socket_timeout": CONNECT_TIMEOUT,
+            "retry": Retry(NoBackoff(), 0),  # there are other Sentinels to ask
+            **self._certificates(),
+        }
+        sentinel = Sentinel(address.hosts, sentinel_kwargs=how)
+        try:
+            with self._explained(str(address)):
                 return Host(*sentinel.discover_master(address.master))
-            finally:
-                for client in sentinel.sentinels:
-                    client.close()
+        finally:
+            for client in sentinel.sentinels:
+                client.close()
 
     def _server(self, host: Host | None) -> Server:
         """The server at a host, None for that of a Unix socket; connected once."""
