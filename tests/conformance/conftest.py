@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,12 @@ from engine.clock import ManualClock
 from engine.engine import Engine
 from realtime.backends import embedded
 from realtime.backends.base import Backend
+from tests.redis.servers import RedisServer
+from tests.redis.stores import opened
+
+LAG = 1_000
+"""Microseconds after a deadline by which every store has dropped what ended there: Redis keeps
+a key through the whole millisecond, the engine not even to its beginning."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +28,16 @@ class Store:
     backend: Backend
     advance: Callable[[int], Awaitable[None]]
 
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for what was published: a store of this process has delivered it before it
+        answers, one at the other end of a wire does soon. The test's time-out ends it."""
+        while not condition():
+            assert not self.backend.immediate
+            await asyncio.sleep(0)
+
 
 @asynccontextmanager
-async def embedded_store() -> AsyncIterator[Store]:
+async def embedded_store(_: pytest.FixtureRequest) -> AsyncIterator[Store]:
     clock = ManualClock()
     engine = Engine(clock)
 
@@ -34,14 +48,27 @@ async def embedded_store() -> AsyncIterator[Store]:
     engine.keyspace._check()
 
 
-BACKENDS: dict[str, Callable[[], AbstractAsyncContextManager[Store]]] = {
+@asynccontextmanager
+async def redis_store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    server: RedisServer = request.getfixturevalue("frozen_redis")
+
+    async def advance(duration: int) -> None:
+        assert server.clock is not None
+        server.clock.advance(duration)
+
+    async with opened(server) as store:
+        yield Store(store.backend, advance)
+
+
+BACKENDS: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Store]]] = {
     "embedded": embedded_store,
+    "redis": redis_store,
 }
 
 
 @pytest.fixture(params=BACKENDS)
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    async with BACKENDS[request.param]() as store:
+    async with BACKENDS[request.param](request) as store:
         yield store
 
 

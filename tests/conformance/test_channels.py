@@ -20,19 +20,25 @@ async def publish(backend: Backend, number: int, *, size: int = 10, ttl: int = 6
         await backend.channels.publish(CHANNEL, b"%d" % n, size=size, ttl=ttl)
 
 
-async def test_publications_are_delivered_in_order_before_publish_returns(backend: Backend) -> None:
+async def test_publications_are_delivered_in_order(store: Store) -> None:
+    """A store in this process has delivered them before ``publish`` returns."""
+    channels = store.backend.channels
     heard: list[tuple[bytes, Publication, str]] = []
-    end = backend.channels.listen(lambda *publication: heard.append(publication))
-    await backend.channels.subscribe(CHANNEL)
-    first = await backend.channels.publish(CHANNEL, b"1", size=5, ttl=SECOND)
-    second = await backend.channels.publish(CHANNEL, b"2", info=b"{}", size=5, ttl=SECOND)
+    others: list[bytes] = []
+    end = channels.listen(lambda *publication: heard.append(publication))
+    channels.listen(lambda _, publication, __: others.append(publication.data))
+    await channels.subscribe(CHANNEL)
+    first = await channels.publish(CHANNEL, b"1", size=5, ttl=SECOND)
+    second = await channels.publish(CHANNEL, b"2", info=b"{}", size=5, ttl=SECOND)
+    await store.until(lambda: len(heard) == 2)
     assert heard == [
         (CHANNEL, (1, b"1", None), first.epoch),
         (CHANNEL, (2, b"2", b"{}"), second.epoch),
     ]
     assert first.epoch == second.epoch != ""
     end()
-    await backend.channels.publish(CHANNEL, b"3", size=5, ttl=SECOND)
+    await channels.publish(CHANNEL, b"3", size=5, ttl=SECOND)
+    await store.until(lambda: others == [b"1", b"2", b"3"])
     assert len(heard) == 2
 
 
