@@ -76,7 +76,11 @@ class Peer:
         sock.setblocking(False)
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        except BaseException:
+            sock.close()
+            raise
         # The stream stops reading at twice its limit, so that a peer that is not asked to
         # receive is one that does not read.
         reader, writer = await asyncio.open_connection(sock=sock, limit=receive_buffer or 2**16)
@@ -91,7 +95,11 @@ class Peer:
             *headers,
         ]
         writer.write("\r\n".join([*lines, "", ""]).encode())
-        peer.head = (await peer._in_time(reader.readuntil(b"\r\n\r\n"))).decode()
+        try:
+            peer.head = (await peer._in_time(reader.readuntil(b"\r\n\r\n"))).decode()
+        except BaseException:
+            await peer.end()
+            raise
         peer.status = int(peer.head.split(" ", 2)[1])
         return peer
 
