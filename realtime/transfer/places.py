@@ -7,7 +7,7 @@ anything else               the data directory of a service that is stopped
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from realtime.backends.redis.dial import Options
 from realtime.settings import MEMORY
 from realtime.transfer import snapshot
 from realtime.transfer.ends import TransferError
+from realtime.transfer.progress import Beat
 from realtime.transfer.redis import Redis
 from realtime.transfer.snapshot import Snapshot
 from realtime.transfer.store import connected
@@ -55,7 +56,7 @@ def place(written: str) -> Address | Directory:
 def opened(
     place: Place,
     options: Options,
-    beat: Callable[[], None],
+    beat: Beat,
     *,
     to_be: bool = False,
     replace: bool = False,

@@ -15,13 +15,16 @@ from typing import TextIO
 
 from realtime.transfer.ends import Item, rows
 
-__all__ = ["Progress", "interruptible"]
+__all__ = ["Beat", "Progress", "interruptible"]
 
 REWRITTEN_EVERY = 0.2
 PRINTED_EVERY = 5.0
 """Seconds; a log should not be full of it."""
 
 ERASE = "\r\x1b[K"
+
+Beat = Callable[[int], None]
+"""`Progress.beat`, for those who handle large values."""
 
 
 class Progress:
@@ -35,6 +38,7 @@ class Progress:
         self._phase = ""
         self._of = 0
         self._started = self._said = timer()
+        self._partly = 0  # rows of the value that is on the way
         self.interrupted = False
         self.keys = self.rows = 0
         self.seconds = 0.0
@@ -44,7 +48,7 @@ class Progress:
     def phase(self, name: str, of: int = 0) -> Iterator[None]:
         """Count anew; ``of`` is how many rows there will be, if that is known."""
         self._phase, self._of = name, of
-        self.keys = self.rows = 0
+        self.keys = self.rows = self._partly = 0
         self._started = self._said = self._timer()
         try:
             yield
@@ -60,10 +64,14 @@ class Progress:
             yield item
             self.keys += 1
             self.rows += rows(item[1])
+            self._partly = 0
             self.beat()
 
-    def beat(self) -> None:
-        """Say something if it is time to. Raises KeyboardInterrupt if somebody pressed Ctrl-C."""
+    def beat(self, rows: int = 0) -> None:
+        """So many more rows of a large value are done; say something if it is time to.
+
+        Raises KeyboardInterrupt if somebody pressed Ctrl-C."""
+        self._partly += rows
         if self.interrupted:
             raise KeyboardInterrupt
         now = self._timer()
@@ -74,9 +82,10 @@ class Progress:
             self._output.flush()
 
     def _line(self, now: float) -> str:
-        share = f" ({100 * self.rows // self._of} %)" if self._of else ""
-        rate = self.rows / max(now - self._started, 1e-3)
-        return f"{self._phase}: {self.keys:,} keys, {self.rows:,} rows{share}, {rate:,.0f} rows/s"
+        rows = self.rows + self._partly
+        share = f" ({100 * rows // self._of} %)" if self._of else ""
+        rate = rows / max(now - self._started, 1e-3)
+        return f"{self._phase}: {self.keys:,} keys, {rows:,} rows{share}, {rate:,.0f} rows/s"
 
 
 @contextlib.contextmanager

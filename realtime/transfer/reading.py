@@ -14,6 +14,7 @@ from engine.keyspace import Hash, Value
 from engine.sortedset import Row, SortedSet
 from engine.stream import Stream, StreamEntry, StreamId
 from realtime.transfer.ends import Item
+from realtime.transfer.progress import Beat
 from realtime.transfer.server import Refused
 from realtime.transfer.store import Question, Store
 
@@ -77,9 +78,7 @@ def scan(store: Store) -> Iterator[bytes]:
                 break
 
 
-def read(
-    store: Store, keys: Sequence[bytes], beat: Callable[[], None]
-) -> Iterator[Item | UnknownType]:
+def read(store: Store, keys: Sequence[bytes], beat: Beat) -> Iterator[Item | UnknownType]:
     """The items under these keys, at most BATCH; those that are gone are left out.
 
     ``beat`` is called between the pieces of large values."""
@@ -134,7 +133,7 @@ def _value(kind: bytes, answer: Any, about: Any) -> Value | None:
     return _stream([_entry(entry) for entry in answer], about)
 
 
-def _read_large(store: Store, facts: _Facts, beat: Callable[[], None]) -> Value | None:
+def _read_large(store: Store, facts: _Facts, beat: Beat) -> Value | None:
     key, kind = facts.key, facts.kind
     if kind == b"string":
         (value,) = store.ask([Question(key, (b"GET", key))])
@@ -150,7 +149,7 @@ def _read_large(store: Store, facts: _Facts, beat: Callable[[], None]) -> Value 
     return _stream(entries, about)
 
 
-def _large_hash(store: Store, key: bytes, piece: int, beat: Callable[[], None]) -> Hash:
+def _large_hash(store: Store, key: bytes, piece: int, beat: Beat) -> Hash:
     record: Hash = {}
     cursor = b"0"
     while True:
@@ -158,14 +157,12 @@ def _large_hash(store: Store, key: bytes, piece: int, beat: Callable[[], None]) 
         (answer,) = store.ask([Question(key, words)])
         cursor, fields = answer or (b"0", ())
         record.update(_pairs(fields))
-        beat()
+        beat(len(fields) // 2)
         if cursor == b"0":
             return record
 
 
-def _large_sorted_set(
-    store: Store, key: bytes, piece: int, beat: Callable[[], None]
-) -> Iterator[Row]:
+def _large_sorted_set(store: Store, key: bytes, piece: int, beat: Beat) -> Iterator[Row]:
     start = 0
     while True:
         questions = []
@@ -178,12 +175,10 @@ def _large_sorted_set(
             if not answer:
                 return
             yield from _rows(answer)
-        beat()
+            beat(len(answer) // 2)
 
 
-def _large_stream(
-    store: Store, key: bytes, piece: int, beat: Callable[[], None]
-) -> Iterator[StreamEntry]:
+def _large_stream(store: Store, key: bytes, piece: int, beat: Beat) -> Iterator[StreamEntry]:
     after = b"-"
     while True:
         words = (b"XRANGE", key, after, b"+", b"COUNT", b"%d" % piece)
@@ -192,7 +187,7 @@ def _large_stream(
             return
         yield from map(_entry, entries)
         after = b"(" + entries[-1][0]
-        beat()
+        beat(len(entries))
 
 
 def _stream(entries: list[StreamEntry], about: Any) -> Stream | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 
 from realtime.transfer.ends import Item
 from realtime.transfer.layout import TEMPORARY, is_ours, stays
+from realtime.transfer.progress import Beat
 from realtime.transfer.reading import BATCH, UnknownType, read, scan
 from realtime.transfer.store import Store
 from realtime.transfer.writing import put, unlink
@@ -19,7 +20,7 @@ class Redis:
 
     steady = False
 
-    def __init__(self, store: Store, beat: Callable[[], None]) -> None:
+    def __init__(self, store: Store, beat: Beat) -> None:
         """``beat`` is called often while a large value is on the way."""
         self._store = store
         self._beat = beat

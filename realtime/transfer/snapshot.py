@@ -60,7 +60,7 @@ class Snapshot:
             raise TransferError(f"{self._path} cannot be written: {error.strerror}") from None
 
     def read_back(self, keys: Iterable[bytes]) -> Iterator[Item]:
-        wanted = keys if isinstance(keys, Container) else set(keys)
+        wanted = set(keys)
         return (item for item in self._read() if item[0] in wanted)
 
     def surplus(self, keys: Container[bytes], *, remove: bool) -> int:

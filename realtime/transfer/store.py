@@ -40,7 +40,6 @@ REDIRECTIONS = 8
 BETWEEN = 0.02
 """Seconds before asking again for keys that are between two servers."""
 
-
 _GONE = ("ERR no such key", "WRONGTYPE")
 
 
@@ -57,6 +56,9 @@ class Store:
     def __init__(self, address: Address, options: Options) -> None:
         self._address = address
         self._options = options
+        self._secrets = [
+            secret for secret in (address.password, address.sentinel_password) if secret
+        ]
         self._opened: dict[Host | None, Server] = {}
         self._homes: list[Server] = []  # by slot; the only one if there are no slots
 
@@ -185,7 +187,7 @@ class Store:
             name = self._name(host)
             with self._explained(name):
                 connection.connect()
-            self._opened[host] = Server(connection, name, self._secrets())
+            self._opened[host] = Server(connection, name, self._secrets)
         return self._opened[host]
 
     def _connection(self, host: Host | None) -> Any:
@@ -193,6 +195,7 @@ class Store:
         user, password = address.user, address.password
         if self._options.credentials is not None:
             user, password = self._options.credentials()
+            self._secrets.append(password)
         common = {
             "db": address.db,
             "username": user,
@@ -226,11 +229,7 @@ class Store:
         try:
             yield
         except (RedisError, OSError) as error:
-            raise TransferError(f"{name}: {reason(error, self._secrets())}") from None
-
-    def _secrets(self) -> list[str]:
-        address = self._address
-        return [secret for secret in (address.password, address.sentinel_password) if secret]
+            raise TransferError(f"{name}: {reason(error, self._secrets)}") from None
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ Every item makes the same commands each time, so a run may be repeated at will.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 
 from engine.keyspace import Hash, Value, text
@@ -17,6 +17,7 @@ from engine.sortedset import SortedSet
 from engine.stream import Stream
 from realtime.transfer.ends import Item, TransferError
 from realtime.transfer.layout import temporary
+from realtime.transfer.progress import Beat
 from realtime.transfer.server import Server
 
 __all__ = ["ROWS", "put", "unlink"]
@@ -27,7 +28,7 @@ ROWS = 512
 Words = tuple[bytes, ...]
 
 
-def put(server: Server, item: Item, beat: Callable[[], None]) -> None:
+def put(server: Server, item: Item, beat: Beat) -> None:
     """Have the item replace what is under its key; done once the server has settled.
 
     ``beat`` is called between the pieces of a large value. Raises TransferError."""
@@ -58,13 +59,13 @@ def _replace(server: Server, key: bytes, by: list[Words], deadline: int | None) 
     server.push(b"EXEC")
 
 
-def _grow(server: Server, key: bytes, value: Value, beat: Callable[[], None]) -> None:
+def _grow(server: Server, key: bytes, value: Value, beat: Beat) -> None:
     building = temporary(key)
     unlink(server, building)
     try:
         for words in _pieces(building, value):
             server.push(*words)
-            beat()
+            beat(1 if isinstance(value, Stream) else ROWS)
     except TransferError:
         raise  # the server is not to be talked to any more
     except BaseException:

@@ -65,6 +65,18 @@ def test_each_phase_counts_anew_and_knows_how_long_it_took() -> None:
     assert progress.seconds == 0.5 * 3
 
 
+def test_the_rows_of_a_large_value_show_before_it_is_done_and_count_once() -> None:
+    output = io.StringIO()
+    progress = Progress(output, Timer(PRINTED_EVERY))
+    with progress.phase("copying"):
+        for _ in progress.watch([ITEM]):
+            progress.beat(1)
+    assert [line.split(", ")[:2] for line in output.getvalue().splitlines()] == [
+        ["copying: 0 keys", "1 rows"],
+        ["copying: 1 keys", "2 rows"],
+    ]
+
+
 def test_what_is_fast_says_nothing() -> None:
     output = io.StringIO()
     watched(Progress(output), 100)

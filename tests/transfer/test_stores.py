@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from engine.clock import HOUR, MINUTE
+from engine.persistence.rdb import Item
 from tests.cli.conftest import Run
+from tests.redis.clock import ServerClock
 from tests.redis.cluster import Cluster, running_cluster
 from tests.redis.sentinel import running_sentinels
 from tests.redis.servers import RedisServer, running_redis
@@ -69,6 +72,21 @@ def test_tokens_come_from_a_function(
     with running_redis(tmp_path / "server", password=SECRET) as server:
         url = f"redis://127.0.0.1:{server.port}"
         there_and_back(run, now, url, "--store-credentials", "tokens:fresh")
+
+
+@pytest.mark.parametrize("ahead", [-HOUR, HOUR])
+def test_what_has_expired_by_the_clock_of_the_store_is_gone_and_no_difference(
+    run: Run, tmp_path: Path, now: int, ahead: int
+) -> None:
+    """Two machines never agree on the time; from now on the store's counts."""
+    clock = ServerClock(tmp_path)
+    clock.now = now + ahead
+    items: list[Item] = [(b"cnt:{%d}" % at, 1, now + at * MINUTE) for at in (30, 90)]
+    put_snapshot(Path("data"), items)
+    with running_redis(tmp_path / "server", clock=clock) as server:
+        ran = run("migrate", "--from", "data", "--to", server.url)
+        assert (ran.code, ran.err) == (0, "")
+        assert server.ask("DBSIZE") == (1 if ahead > 0 else 2)
 
 
 @pytest.fixture
