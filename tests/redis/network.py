@@ -60,7 +60,8 @@ class Proxy:
         """Seconds that every piece waits, each way; those behind it wait for it, too."""
         self.accepted = 0
         """How many connections there ever were."""
-        self._target = target
+        self.target = target
+        """The port that new connections lead to."""
         self._server: asyncio.Server | None = None
         self._carries = {"requests": asyncio.Event(), "answers": asyncio.Event()}
         self._wires: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, ...]] = {}
@@ -114,7 +115,7 @@ class Proxy:
 
     async def _wire(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            answers, requests = await asyncio.open_connection("127.0.0.1", self._target)
+            answers, requests = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:  # nobody is there: neither is anybody here
             writer.transport.abort()
             return

@@ -7,7 +7,7 @@ local META_TTL, EMPTY_TTL = 30 * 86400 * 1000000, 3600 * 1000000
 local now = now_us()
 local known = redis.call('HMGET', meta, 's', 'e', 'pe', 'ps')
 if not known[2] then
-  redis.call('DEL', stream)
+  void(stream)
   redis.call('HSET', meta, 's', '0', 'e', fresh)
   known = {'0', fresh, false, false}
 end

@@ -9,7 +9,7 @@ local known = redis.call('HMGET', meta, 's', 'e', 'r')
 local top, epoch = tonumber(known[1] or '0'), known[2]
 if not epoch then
   -- A position that was lost: what may be left of the old life is void.
-  redis.call('DEL', stream)
+  void(stream)
   epoch = fresh
 elseif known[3] and known[3] ~= server then
   -- Another server, or another life of this one, goes on with what it has; the newest of the
