@@ -89,7 +89,9 @@ class Presence:
             except (BackendUnavailable, CommandFailed):
                 self._wake.clear()  # whoever notices that it is back wakes us
             try:
-                await asyncio.wait_for(self._wake.wait(), self._interval)
+                # Not wait_for: it may lose a cancellation that comes with what it waits for.
+                async with asyncio.timeout(self._interval):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
             self._wake.clear()

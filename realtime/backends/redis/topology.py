@@ -153,7 +153,8 @@ class Cluster:
                 await asyncio.sleep(HURRY)
                 continue
             try:
-                await asyncio.wait_for(self._doubt.wait(), CALM)
+                async with asyncio.timeout(CALM):
+                    await self._doubt.wait()
                 await asyncio.sleep(HURRY * random.random())  # not all nodes at once
             except TimeoutError:
                 continue
