@@ -33,7 +33,8 @@ local function is_later(whole_a, part_a, whole_b, part_b)
   return whole_a > whole_b or (whole_a == whole_b and part_a > part_b)
 end
 
--- When the bucket is full, in this rule's ticks, rounded up: microseconds and part.
+-- When the bucket is full, in this rule's ticks, rounded up: microseconds and part. The part may be
+-- a whole microsecond; whoever adds to it carries that.
 local function full_at(found, scale)
   local us, part, old = found[1], found[2], found[3]
   if #found == 2 then
@@ -44,11 +45,7 @@ local function full_at(found, scale)
     return us, part
   end
   old = math.max(old, 1)
-  us, part = us + math.floor(part / old), ceil_ratio(part % old, scale, old)
-  if part >= scale then
-    return us + 1, part - scale
-  end
-  return us, part
+  return us + math.floor(part / old), ceil_ratio(part % old, scale, old)
 end
 
 local function bucket(us, part, scale)

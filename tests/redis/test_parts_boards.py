@@ -1,0 +1,164 @@
+"""Leaderboards on Redis, held against the engine: large batches, odd scores, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from realtime.backends.base import Board, Ranking, Submit
+from tests.redis.pair import Pair, running_pair
+
+KEY = b"lb:{arcade}"
+BOARD = Board(KEY, Ranking())
+
+MORE_THAN_LUA_UNPACKS = 8_500
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    with running_pair(tmp_path) as pair:
+        yield pair
+
+
+def board(**rules: object) -> Board:
+    return Board(KEY, Ranking(**rules))  # type: ignore[arg-type]
+
+
+def fill(pair: Pair, count: int, rules: Board = BOARD) -> None:
+    """Scores with ties, every second member with metadata."""
+    entries = [
+        Submit(b"m%d" % n, float(n // 3), b"%d" % n if n % 2 else None) for n in range(count)
+    ]
+    pair.sorted_sets.submit(rules, entries)
+
+
+@pytest.mark.parametrize("descending", [True, False])
+@pytest.mark.parametrize("competition", [True, False])
+def test_a_batch_may_be_larger_than_what_lua_unpacks(
+    pair: Pair, descending: bool, competition: bool
+) -> None:
+    """And so may a page, the members asked for, and the surplus of a board made smaller."""
+    rules = {"descending": descending, "competition": competition}
+    full = board(**rules)
+    fill(pair, MORE_THAN_LUA_UNPACKS, full)
+    fill(pair, 10, full)
+    pair.check_contents()
+    everybody = [b"m%d" % n for n in range(0, MORE_THAN_LUA_UNPACKS + 10)]
+    for metadata in (True, False):
+        pair.sorted_sets.page(full, 0, 10**6, metadata=metadata)
+        pair.sorted_sets.members(full, everybody, metadata=metadata)
+    small = board(**rules, max_entries=5)
+    fill(pair, 7, small)
+    assert pair.run(pair.redis.sorted_sets.size(small)) == 5
+    pair.check_contents()
+
+
+def test_a_member_who_is_trimmed_at_once_has_no_rank(pair: Pair) -> None:
+    """Also where an equal score, which stays, has one."""
+    for competition in (True, False):
+        pair.reset()
+        small = board(max_entries=2, competition=competition)
+        fill(pair, 2, small)
+        for entry in (Submit(b"a", 0.0, b"gone"), Submit(b"z", 0.0), Submit(b"a", -1.0)):
+            pair.sorted_sets.submit(small, [entry])
+            pair.sorted_sets.submit_to([small], entry)
+        pair.check_contents()
+
+
+@pytest.mark.parametrize("score", [-0.0, 5e-324, -1.5, 0.1 + 0.2, 2.0**53 + 2, 1e308, -1e308])
+def test_a_double_comes_back_as_it_went(pair: Pair, score: float) -> None:
+    for keep in ("best", "sum", "latest"):
+        rules = board(keep=keep)
+        for entries in ([Submit(b"a", score)], [Submit(b"a", score), Submit(b"b", score / 3)]):
+            pair.sorted_sets.submit(rules, entries)
+            pair.sorted_sets.page(rules, 0, 9)
+            pair.sorted_sets.standing(rules, b"a")
+            pair.sorted_sets.page_by_score(rules, score / 3, score, 0, 9)
+    pair.check_contents()
+
+
+@pytest.mark.parametrize("score", [float("inf"), float("-inf"), float("nan")])
+def test_no_number_is_refused_as_the_engine_refuses_it(pair: Pair, score: float) -> None:
+    for descending in (True, False):
+        for keep in ("best", "latest", "sum"):
+            pair.reset()
+            rules = board(keep=keep, descending=descending)
+            for entries in ([Submit(b"a", score)], [Submit(b"a", 1.0), Submit(b"a", score)]):
+                pair.sorted_sets.submit(rules, entries)
+                pair.sorted_sets.submit(rules, [*entries, *entries])
+                pair.sorted_sets.submit_to([rules], entries[-1])
+            pair.check_contents()
+
+
+def test_the_first_board_that_refuses_says_so_and_none_changes(pair: Pair) -> None:
+    boards = [
+        BOARD,
+        Board(b"lb:{arcade}=%7Barcade%7D", Ranking(keep="sum", max_score=4.0)),
+        Board(b"lb:{arcade}=daily", Ranking(min_score=9.0)),
+    ]
+    for score in (3.0, 3.0, 12.0):
+        pair.sorted_sets.submit_to(boards, Submit(b"a", score, b"n"))
+        pair.sorted_sets.submit_to(boards[:2], Submit(b"a", score, b"n"))
+        pair.check_contents()
+
+
+def test_the_same_board_is_not_named_twice(pair: Pair) -> None:
+    with pytest.raises(ValueError, match="the same board is named twice"):
+        pair.run(pair.redis.sorted_sets.submit_to([BOARD, BOARD], Submit(b"a", 1.0)))
+
+
+def test_nothing_to_do_is_nothing_done(pair: Pair) -> None:
+    fill(pair, 5)
+    pair.sorted_sets.submit(BOARD, [])
+    pair.sorted_sets.submit_to([], Submit(b"a", 1.0))
+    pair.sorted_sets.members(BOARD, [])
+    pair.sorted_sets.page(BOARD, 0, 0)
+    pair.sorted_sets.page(BOARD, 3, 0, metadata=True)
+    pair.sorted_sets.page(BOARD, 99, 10, metadata=True)
+    pair.sorted_sets.page_by_score(BOARD, 9.0, 1.0, 0, 10)
+    pair.sorted_sets.page_by_score(BOARD, 0.0, 1.0, 9, 10)
+    pair.sorted_sets.page_by_score(BOARD, 0.0, 1.0, 0, 0)
+    pair.check_contents()
+    pair.sorted_sets.submit(board(max_entries=2), [])  # but what was too much goes
+    pair.check_contents()
+
+
+def test_another_type_is_refused(pair: Pair) -> None:
+    pair.values.set(KEY, b"v")
+    pair.sorted_sets.submit(BOARD, [Submit(b"a", 1.0)])
+    pair.sorted_sets.submit(BOARD, [Submit(b"a", 1.0)] * 2)
+    pair.sorted_sets.remove(BOARD, b"a")
+    pair.sorted_sets.size(BOARD)
+    pair.sorted_sets.standing(BOARD, b"a")
+    pair.sorted_sets.page(BOARD, 0, 1)
+    pair.sorted_sets.around(BOARD, b"a", 1)
+    pair.check_contents()
+
+
+@pytest.mark.parametrize(
+    ("entry", "rules", "asked"),
+    [
+        (Submit(b"new", 9.0), BOARD, {"zscore": 1, "zadd": 1, "zrevrank": 1}),
+        (Submit(b"m0", 9.0), BOARD, {"zscore": 1, "zadd": 1, "zrevrank": 2}),
+        (Submit(b"m0", -9.0), BOARD, {"zscore": 1, "zrevrank": 1}),
+        (Submit(b"m0", 9.0, b"n"), BOARD, {"zscore": 1, "zadd": 1, "zrevrank": 2, "hset": 1}),
+        (Submit(b"m0", 9.0), board(competition=True), {"zscore": 1, "zadd": 1, "zcount": 2}),
+        (
+            Submit(b"m0", 9.0),
+            board(max_entries=9, descending=False, keep="latest"),
+            {"zscore": 1, "zadd": 1, "zrank": 2, "zcard": 1},
+        ),
+    ],
+)
+def test_a_submit_asks_for_no_more_than_it_tells(
+    pair: Pair, entry: Submit, rules: Board, asked: dict[str, int]
+) -> None:
+    """Every command within a script holds up all other callers of the server."""
+    fill(pair, 3)
+    pair.client.config_resetstat()
+    pair.run(pair.redis.sorted_sets.submit(rules, [entry]))
+    stats = pair.client.info("commandstats")
+    calls = {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in stats.items()}
+    assert {name: n for name, n in calls.items() if name[0] in "zh" and name != "hello"} == asked

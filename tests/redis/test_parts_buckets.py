@@ -1,0 +1,229 @@
+"""Rate limits on Redis, held against the engine's own arithmetic.
+
+The scripts decide with doubles what the engine decides with integers of any size. Whatever the
+rule, the cost, the state before and the jumps of the clock: answers and stored states agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import gcd
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from engine.clock import DAY, SECOND
+from engine.keyspace import String, text
+from engine.limits import MAX_LIMIT, MAX_PERIOD
+from realtime.backends.base import (
+    Decision,
+    FixedWindow,
+    LimitRule,
+    SlidingWindow,
+    Take,
+    TokenBucket,
+    WrongType,
+)
+from tests.redis.pair import Pair, running_pair
+
+KEY = b"rl:r:{k}"
+LIFETIME = 100 * 366 * DAY
+"""A token bucket fills within that, see `engine.limits`."""
+
+on_one_server = settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    with running_pair(tmp_path) as pair:
+        yield pair
+
+
+def sizes(most: int) -> st.SearchStrategy[int]:
+    """From 1 to ``most``: of all magnitudes, with few and with many factors, and the ends."""
+    bits = st.integers(0, most.bit_length() - 1)
+    any_of_size = bits.flatmap(lambda n: st.integers(1 << n, min(most, (2 << n) - 1)))
+    return st.one_of(any_of_size, bits.map(lambda n: 1 << n), st.sampled_from([1, most]))
+
+
+buckets = (
+    st.tuples(sizes(MAX_LIMIT), sizes(MAX_PERIOD), sizes(MAX_LIMIT))
+    .filter(lambda rule: rule[1] * rule[2] <= LIFETIME * rule[0])
+    .map(lambda rule: TokenBucket(*rule))
+)
+fixed = st.builds(FixedWindow, sizes(MAX_LIMIT), sizes(MAX_PERIOD))
+sliding = st.builds(SlidingWindow, sizes(MAX_LIMIT), sizes(MAX_PERIOD))
+rules: st.SearchStrategy[LimitRule] = st.one_of(buckets, fixed, sliding)
+
+jumps = st.tuples(st.sampled_from([1, 1, -1]), sizes(2 * MAX_PERIOD)).map(lambda j: j[0] * j[1])
+
+
+@st.composite
+def states(draw: st.DrawFn, rule: LimitRule, now: int) -> String | None:
+    """What any rule may have left: near now, or near what this rule takes for a boundary."""
+    near = now + draw(st.sampled_from([-1, 1])) * draw(sizes(10**15))
+    # Windows of a few microseconds have numbers that another rule may take for an instant.
+    period = draw(st.just(rule.period) | st.integers(1, 3))
+    window = max(0, now // period + draw(st.integers(-2, 2)))
+    spent = st.just(0) | st.integers(0, rule.quota) | sizes(MAX_LIMIT)
+    kind = draw(st.integers(0, 5))
+    if kind == 0:
+        return near
+    if kind == 1:
+        scale = draw(sizes(MAX_LIMIT))
+        return (near, draw(st.integers(0, scale - 1)), scale)
+    if kind == 2:
+        return (window, draw(spent))
+    if kind == 3:
+        return (window, draw(spent), draw(spent))
+    if kind == 4 and isinstance(rule, TokenBucket):
+        ticks = now * rule.scale + draw(st.integers(-3, 3) | st.integers(0, rule.capacity))
+        whole, part = divmod(ticks, rule.scale)
+        return whole if rule.scale == 1 else (whole, part, rule.scale)
+    return None
+
+
+def put(pair: Pair, key: bytes, state: String | None) -> None:
+    """A state that does not expire before it is looked at."""
+    if state is None:
+        return
+    deadline = pair.clock() + LIFETIME
+    pair.engine.keyspace.put(key, state, deadline)
+    pair.client.set(key, text(state), pxat=-(-deadline // 1000))
+
+
+def costs(draw: Any, pair: Pair, rule: LimitRule) -> int:
+    """Any, and often one that passes just so, or just not."""
+    left = pair.engine.buckets.take(KEY, rule, 0).remaining
+    edge = draw(st.integers(-1, 1)) + left
+    cost: int = draw(st.just(max(0, edge)) | sizes(rule.limit) | st.just(rule.limit + 1))
+    return cost
+
+
+@on_one_server
+@given(st.data(), rules, st.integers(0, 2**50))
+def test_a_take_is_what_the_engine_says(
+    pair: Pair, data: st.DataObject, rule: LimitRule, start: int
+) -> None:
+    pair.reset()
+    pair.clock.now += start
+    put(pair, KEY, data.draw(states(rule, pair.clock())))
+    for _ in range(data.draw(st.integers(1, 6))):
+        cost = costs(data.draw, pair, rule)
+        pair.buckets.take(KEY, rule, cost)
+        pair.check_contents()
+        pair.advance(max(data.draw(jumps | st.integers(0, 3)), -pair.clock()))
+
+
+@on_one_server
+@given(st.data(), st.lists(rules, min_size=1, max_size=3), st.integers(0, 2**50))
+def test_several_takes_are_one_step(
+    pair: Pair, data: st.DataObject, chosen: list[LimitRule], start: int
+) -> None:
+    """Also where two of them spend from one bucket, by different rules."""
+    pair.reset()
+    pair.clock.now += start
+    keys = [b"a", b"b"]
+    for key in keys:
+        put(pair, key, data.draw(states(chosen[0], pair.clock())))
+    for _ in range(data.draw(st.integers(1, 4))):
+        picks = st.tuples(st.sampled_from(keys), st.sampled_from(chosen))
+        takes = [
+            Take(key, rule, data.draw(st.integers(0, 2) | sizes(rule.limit)))
+            for key, rule in data.draw(st.lists(picks, max_size=5))
+        ]
+        pair.buckets.take_all(takes)
+        pair.check_contents()
+        pair.advance(max(data.draw(jumps), -pair.clock()))
+
+
+coprime = (
+    st.tuples(sizes(MAX_LIMIT), sizes(MAX_PERIOD))
+    .map(lambda pair: (pair[0] | 1, pair[1]))
+    .filter(lambda pair: pair[1] > 1 and gcd(*pair) == 1)
+)
+"""A count and a divisor: for every remainder there is a factor that leads to it."""
+
+
+@on_one_server
+@given(coprime, st.integers(-2, 2), st.integers(-1, 1))
+def test_a_product_beyond_53_bits_is_compared_to_the_last_one(
+    pair: Pair, numbers: tuple[int, int], remainder: int, edge: int
+) -> None:
+    """What weighs on a sliding window is a count times a duration: here a hair off a whole."""
+    previous, period = numbers
+    in_view = pow(previous, -1, period) * remainder % period or period
+    weight = previous * in_view // period
+    rule = SlidingWindow(min(MAX_LIMIT, weight + 1 + edge) or 1, period)
+    pair.reset()
+    window = pair.clock() // period + 1
+    pair.clock.now = (window + 1) * period - in_view
+    put(pair, KEY, (window, previous, 0))
+    pair.buckets.take(KEY, rule)
+    pair.check_contents()
+
+
+@on_one_server
+@given(sizes(MAX_LIMIT), sizes(MAX_LIMIT), st.integers(-2, 2), st.integers(-1, 1))
+def test_a_part_of_a_microsecond_is_converted_to_the_last_tick(
+    pair: Pair, old: int, scale: int, remainder: int, edge: int
+) -> None:
+    """As one rule left it, and in the ticks of another: here a hair off a whole one."""
+    assume(gcd(old, scale) == 1 and old > 1)
+    part = pow(scale, -1, old) * remainder % old
+    rule = TokenBucket(scale, max(1, SECOND // scale) * scale + 1, 1)
+    pair.reset()
+    put(pair, KEY, (pair.clock() + rule.capacity // rule.scale + edge, part, old))
+    for cost in (1, 0):
+        pair.buckets.take(KEY, rule, cost)
+    pair.check_contents()
+
+
+@pytest.mark.parametrize("state", [b"", b"?", b"1 2 x", b"1_0", b"+1"])
+def test_what_no_rule_wrote_is_refused_and_left_alone(pair: Pair, state: bytes) -> None:
+    """Nothing may be spent from it: a decision that is not stored would let everything pass."""
+    pair.client.set(KEY, state)
+    for call in (
+        pair.redis.buckets.take(KEY, TokenBucket(5, SECOND, 5)),
+        pair.redis.buckets.take_all([Take(KEY, TokenBucket(5, SECOND, 5))]),
+    ):
+        with pytest.raises(WrongType):
+            pair.run(call)
+    assert pair.client.get(KEY) == state
+
+
+def test_another_type_is_refused(pair: Pair) -> None:
+    pair.client.hset(KEY, "f", "v")
+    for cost in (0, 1):
+        with pytest.raises(WrongType) as refused:
+            pair.run(pair.redis.buckets.take(KEY, FixedWindow(5, SECOND), cost))
+        assert refused.value.key == KEY
+
+
+def test_a_negative_cost_is_refused_before_anything_is_sent(pair: Pair) -> None:
+    pair.client.config_resetstat()
+    takes = [Take(b"a", FixedWindow(5, SECOND)), Take(b"b", FixedWindow(5, SECOND), -1)]
+    for call in (pair.redis.buckets.take_all(takes), pair.redis.buckets.take(*takes[1])):
+        with pytest.raises(ValueError, match="cost must not be negative, got -1"):
+            pair.run(call)
+    assert "cmdstat_evalsha" not in pair.client.info("commandstats")
+
+
+def test_a_take_asks_for_three_things_and_a_refusal_for_two(pair: Pair) -> None:
+    """The instant, the state, and that the new one be kept."""
+    rule = FixedWindow(1, SECOND)
+    for expected in ({"time", "get", "set"}, {"time", "get"}):
+        pair.client.config_resetstat()
+        decision: Decision = pair.run(pair.redis.buckets.take(KEY, rule))
+        assert decision.allowed is ("set" in expected)
+        stats = pair.client.info("commandstats")
+        calls = {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in stats.items()}
+        asked = {name: n for name, n in calls.items() if name in ("time", "get", "set", "pexpire")}
+        assert asked == dict.fromkeys(expected, 1)
