@@ -14,6 +14,7 @@ A name may carry a tag of its own, as Redis' own keys may: ``{arcade}:daily`` an
 from __future__ import annotations
 
 import hashlib
+from urllib.parse import unquote_to_bytes
 
 __all__ = [
     "LIVE_PREFIX",
@@ -22,6 +23,7 @@ __all__ = [
     "UNTIL",
     "VERSION",
     "board_key",
+    "board_of",
     "bucket_key",
     "channel_key",
     "counter_key",
@@ -69,6 +71,17 @@ def _tagged(name: bytes) -> bytes:
 def board_key(board: bytes) -> bytes:
     """Sorted set member -> score; ``+ RULES``, ``+ META`` hashes; ``+ VERSION`` a counter."""
     return b"lb:" + _tagged(board)
+
+
+def board_of(key: bytes) -> bytes | None:
+    """The board whose entries or rules lie under a key; None if it is another kind of key."""
+    if not key.startswith(b"lb:{"):
+        return None
+    tagged = key[3:].removesuffix(RULES)
+    if tagged.endswith(b"}"):
+        return unquote_to_bytes(tagged[1:-1])
+    whole = tagged.partition(b"}=")[2]
+    return unquote_to_bytes(whole) if whole and b":" not in whole else None
 
 
 def counter_key(name: bytes) -> bytes:

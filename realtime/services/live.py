@@ -6,33 +6,79 @@ in, a board is published at most once per interval, and only if its top has chan
 new subscriber is sent the last publication at once (`LiveBoards.snapshot`).
 
 One task serves all boards; it sleeps while nothing that anybody watches changes.
+
+Where several nodes share a store, each of them looks after the boards that are watched on it,
+and still each board is published once for all. What is *shown* of a board is what the last
+publication showed that was heard here, and with it everybody here has seen the same. A board
+is *changed* when it may differ from that, and stays so until a look has found that it does not:
+
+    watch the board; read its version; read its top
+    the top is what is shown          nothing is to do until the watch tells
+    it is another one                 publish it as the next version, unless somebody else
+                                      has done so since we read; look again when we have
+                                      heard it
+
+Whoever published last goes on at once after an interval, the others half an interval later:
+so one node reads the board each time, and when it dies another one takes over.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import NamedTuple
 
 import msgspec
 
-from realtime.backends.base import BackendUnavailable, Entry
-from realtime.backends.keys import VERSION, board_key
+from realtime.backends.base import BackendUnavailable, EngineError, Publication
+from realtime.backends.keys import LIVE_PREFIX, VERSION, board_key, board_of
 from realtime.services import Services
-from realtime.services.channels import LIVE_PREFIX
 from realtime.services.leaderboards import json_score
 from realtime.services.names import name_bytes
 
 __all__ = ["LiveBoards"]
 
+log = logging.getLogger("realtime")
+
 TOP = 10
+
+PATIENCE = 1.5
+"""Intervals for which we leave a board to another node that has published it."""
+
+KEPT = 1_000
+"""Boards shown from which on those that nobody watches any more are sought and forgotten."""
+
+_PREFIX = LIVE_PREFIX.encode()
+_EMPTY = b"[]"
 
 
 class _Shown(NamedTuple):
     """What the subscribers of a board saw last."""
 
-    entries: list[Entry]
+    rows: bytes
+    """The entries as JSON: nodes compare what they show, and not how they found it."""
     data: bytes
+    by_others_at: float = -inf
+    """When another node published it, by our clock."""
+
+
+class _Heard(msgspec.Struct):
+    """As much of a publication as we need to know."""
+
+    entries: msgspec.Raw
+
+
+class _Row(msgspec.Struct):
+    rank: int
+    member: str
+    score: float
+
+
+_decode = msgspec.json.Decoder(_Heard).decode
+_encode = msgspec.json.Encoder().encode
 
 
 class LiveBoards:
@@ -47,27 +93,42 @@ class LiveBoards:
         watched: Callable[[str], bool],
         interval: float = 0.1,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._services = services
+        backend = services.backend
+        self._boards = services.leaderboards
+        self._channels = backend.channels
+        self._counters = backend.counters
+        self._watches = backend.watches
+        self._alone = backend.immediate
         self._watched = watched
         self._interval = interval
         self._sleep = sleep
+        self._clock = clock
         self._shown: dict[str, _Shown] = {}
+        """Every board that is watched here is among them, once its first subscriber is complete."""
+        self._sought = KEPT
+        self._made: dict[str, bytes] = {}
+        """What we have published, until we hear it."""
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
         services.leaderboards.on_change(self._note)
+        if not self._alone:
+            backend.watches.listen(self._told)
+            backend.channels.listen(self._heard)
 
     async def snapshot(self, channel: str) -> bytes | None:
-        """What a new subscriber of ``channel`` is to see first; None if it is no live board."""
+        """What a new subscriber of ``channel`` is to see first; None if it is no live board.
+
+        To be called when the subscriber counts as watching already: it is what all others here
+        have seen, and what changes from now on will be published to all.
+        """
         if not channel.startswith(LIVE_PREFIX):
             return None
         board = channel[len(LIVE_PREFIX) :]
         shown = self._shown.get(board)
         if shown is None:
-            entries = await self._top(board)
-            shown = await self._render(board, entries, step=1 if entries else 0)
-            if entries:
-                self._shown[board] = shown
+            shown = await self._begin(board)
         return shown.data
 
     async def run(self) -> None:
@@ -76,40 +137,130 @@ class LiveBoards:
             await self._wake.wait()
             self._wake.clear()
             boards, self._changed = self._changed, set()
-            for board in boards:
-                try:
-                    await self._publish(board)
-                except BackendUnavailable:
-                    self._note(board)  # the top is complete each time: a later one replaces it
+            if self._alone:
+                for board in boards:
+                    await self._attend(board)
+            else:
+                await asyncio.gather(*map(self._attend, boards))
             await self._sleep(self._interval)
 
+    # What we hear of
+
     def _note(self, board: str) -> None:
+        """The board may differ from what is shown."""
         if self._watched(LIVE_PREFIX + board):
             self._changed.add(board)
             self._wake.set()
         else:
-            self._shown.pop(board, None)
+            self._forget(board)
 
-    async def _publish(self, board: str) -> None:
-        entries = await self._top(board)
-        shown = self._shown.get(board)
-        if shown is not None and shown.entries == entries:
+    def _told(self, key: bytes | None) -> None:
+        """By the watch of a key; None: all of them have ended."""
+        if key is None:
+            for board in list(self._shown):
+                self._note(board)
+        elif (name := board_of(key)) is not None:
+            self._note(name.decode())
+
+    def _heard(self, channel: bytes, item: Publication, epoch: str) -> None:
+        """A publication, by whomever. It may be of before a change that we know of already."""
+        if not channel.startswith(_PREFIX):
             return
-        self._shown[board] = shown = await self._render(board, entries, step=1)
+        name = channel.decode()
+        if not self._watched(name):
+            return
+        board = name[len(LIVE_PREFIX) :]
+        try:
+            rows = bytes(_decode(item.data).entries)
+        except msgspec.DecodeError:
+            rows = b""  # not ours; the next look will set it right
+        is_ours = self._made.pop(board, None) == item.data
+        self._keep(board, _Shown(rows, item.data, -inf if is_ours else self._clock()))
+        self._note(board)
+
+    # What we do about it
+
+    async def _attend(self, board: str) -> None:
+        """Publish a board that may have changed, if it has."""
+        shown = self._shown.get(board)
+        if not self._watched(LIVE_PREFIX + board):
+            self._forget(board)
+            return
+        if shown is not None and self._clock() - shown.by_others_at < PATIENCE * self._interval:
+            self._note(board)
+            return
+        try:
+            version, rows = await self._look(board)
+            shown = self._shown.get(board)  # of now: something may have been heard meanwhile
+            if shown is None or shown.rows != rows:
+                await self._publish(board, version, rows)
+        except BackendUnavailable:
+            self._note(board)  # the top is complete each time: a later one replaces it
+        except EngineError as error:
+            log.warning("the live board %r cannot be read: %s", board, error)
+
+    async def _look(self, board: str) -> tuple[int, bytes]:
+        """The version, and a top that is of after it. The order is that of the module's head."""
+        key = _key(board)
+        await self._watches.watch(key)
+        (version,) = await self._counters.get([key + VERSION])
+        return version or 0, await self._top(board)
+
+    async def _publish(self, board: str, version: int, rows: bytes) -> None:
+        """Publish the next version. Whether somebody else was first, we shall hear."""
         channel = name_bytes("channel", LIVE_PREFIX + board)
-        await self._services.backend.channels.publish(channel, shown.data)
+        data = _document(board, version + 1, rows)
+        if self._alone:
+            self._keep(board, _Shown(rows, data))
+        else:
+            self._made[board] = data
+            self._note(board)
+        await self._channels.publish_next(
+            channel, data, version=_key(board) + VERSION, after=version
+        )
 
-    async def _top(self, board: str) -> list[Entry]:
-        return (await self._services.leaderboards.page(board, 0, TOP)).entries
+    async def _begin(self, board: str) -> _Shown:
+        """What the first subscriber sees. Subscribing to random names must not fill the store.
 
-    async def _render(self, board: str, entries: list[Entry], step: int) -> _Shown:
-        """A ``step`` of 0 stores nothing: subscribing to random names must not fill the store."""
-        key = board_key(name_bytes("board", board)) + VERSION
-        counters = self._services.backend.counters
-        version = await counters.add(key, step) if step else (await counters.get([key]))[0] or 0
-        rows = [
-            {"rank": entry.rank, "member": entry.member.decode(), "score": json_score(entry.score)}
-            for entry in entries
-        ]
-        document = {"board": board, "version": version, "entries": rows}
-        return _Shown(entries, msgspec.json.encode(document))
+        There is no telling whether the top is the one that was published as the current
+        version, so it gets a version of its own; and is read after that, for it must not be
+        older than what others publish as the version before.
+        """
+        version, rows = await self._look(board)
+        if rows != _EMPTY:
+            version = await self._counters.add(_key(board) + VERSION, 1)
+            rows = await self._top(board)
+        if not self._alone:
+            self._note(board)  # the end of all watches is not told of a board that is not shown
+        shown = self._shown.get(board)  # by now something may have been heard, or another begun
+        return shown or self._keep(board, _Shown(rows, _document(board, version, rows)))
+
+    async def _top(self, board: str) -> bytes:
+        page = await self._boards.page(board, 0, TOP)
+        return _encode(
+            [
+                _Row(entry.rank, entry.member.decode(), json_score(entry.score))
+                for entry in page.entries
+            ]
+        )
+
+    def _keep(self, board: str, shown: _Shown) -> _Shown:
+        """O(1), amortized: nobody tells us when a board's last subscriber has gone."""
+        if len(self._shown) >= self._sought:
+            for other in [name for name in self._shown if not self._watched(LIVE_PREFIX + name)]:
+                self._forget(other)
+            self._sought = max(KEPT, 2 * len(self._shown))
+        self._shown[board] = shown
+        return shown
+
+    def _forget(self, board: str) -> None:
+        self._shown.pop(board, None)
+        self._made.pop(board, None)
+
+
+def _key(board: str) -> bytes:
+    return board_key(name_bytes("board", board))
+
+
+def _document(board: str, version: int, rows: bytes) -> bytes:
+    return b'{"board":%b,"version":%d,"entries":%b}' % (_encode(board), version, rows)

@@ -1,7 +1,7 @@
-"""A store that several nodes share: one engine, and for each node its own view of it.
+"""A store that several nodes share: one engine, and for each node its own way to it.
 
-What a node watches and hears takes its time on a wire. Here it takes none, unless a test
-holds it back.
+What a node is told and what it hears comes through its own wire. Here that takes no time,
+unless a test says how it passes.
 """
 
 from __future__ import annotations
@@ -21,17 +21,23 @@ from realtime.backends.base import (
 )
 from realtime.backends.embedded_channels import Channels
 
-__all__ = ["Ear", "SharedStore", "Watching"]
+__all__ = ["Ear", "SharedStore", "Watching", "Wire"]
+
+Wire = Callable[[Callable[[], None]], None]
+"""Calls what it is given, now or later, in order."""
+
+
+def at_once(arrive: Callable[[], None]) -> None:
+    arrive()
 
 
 class Watching:
     """The watches of one node: each tells once of an effect that names its key."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, wire: Wire = at_once) -> None:
         self.armed: set[bytes] = set()
         self.asked: list[bytes] = []
-        self.held: list[bytes] | None = None
-        """What was not told yet; None: nothing is held back."""
+        self._wire = wire
         self._listeners: list[ChangeListener] = []
         engine.effects.listen(self._effect)
 
@@ -46,46 +52,34 @@ class Watching:
         for listener in self._listeners:
             listener(key)
 
-    def release(self) -> None:
-        """Tell what was held back."""
-        held, self.held = self.held or [], None
-        for key in held:
-            self.tell(key)
+    def lapse(self) -> None:
+        """The connection of the watches is lost, and made anew."""
+        self.armed.clear()
+        self._wire(lambda: self.tell(None))
 
     def _effect(self, effect: tuple[bytes, ...]) -> None:
         for key in self.armed.intersection(effect[1:]):
             self.armed.discard(key)
-            if self.held is None:
-                self.tell(key)
-            else:
-                self.held.append(key)
+            self._wire(lambda key=key: self.tell(key))  # type: ignore[misc]
 
 
 class Ear(Channels):
     """The channels of one node."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, wire: Wire = at_once) -> None:
         super().__init__(engine)
-        self.lost: list[LossListener] = []
         self.deaf = False
         """Whether publications get lost on the way to this node."""
+        self._wire = wire
 
     def listen(
         self, listener: ChannelListener, lost: LossListener | None = None
     ) -> Callable[[], None]:
-        if lost is not None:
-            self.lost.append(lost)
-
         def hear(channel: bytes, item: Publication, epoch: str) -> None:
             if not self.deaf:
-                listener(channel, item, epoch)
+                self._wire(lambda: listener(channel, item, epoch))
 
         return super().listen(hear)
-
-    def lose(self, channel: bytes) -> None:
-        """What a backend says when it finds that something was lost."""
-        for listener in self.lost:
-            listener(channel)
 
 
 class SharedStore:
@@ -95,10 +89,11 @@ class SharedStore:
         self.clock = ManualClock()
         self.engine = Engine(self.clock)
 
-    def node(self) -> Backend:
+    def node(self, *, told: Wire = at_once, heard: Wire = at_once) -> Backend:
+        """``told`` brings the news of watches, ``heard`` the publications."""
         return replace(
             embedded.backend(self.engine),
-            channels=Ear(self.engine),
-            watches=Watching(self.engine),
+            channels=Ear(self.engine, heard),
+            watches=Watching(self.engine, told),
             immediate=False,
         )

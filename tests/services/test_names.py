@@ -56,6 +56,12 @@ def test_no_two_names_and_no_two_kinds_meet_in_one_key(
     assert (KINDS[kind](name) == KINDS[other_kind](other)) == same
 
 
+@given(names, st.sampled_from(list(KINDS)))
+def test_a_board_is_found_by_its_key(name: bytes, kind: str) -> None:
+    found = keys.board_of(KINDS[kind](name))
+    assert found == (name if kind in ("board", "rules") else None)
+
+
 @given(names, names, names, names)
 def test_no_two_callers_meet_in_one_bucket(a: bytes, b: bytes, c: bytes, d: bytes) -> None:
     assert (keys.bucket_key(a, b) == keys.bucket_key(c, d)) == ((a, b) == (c, d))
