@@ -133,7 +133,7 @@ class _Redis:
             Probe(
                 "store_up",
                 "Whether every master of the store can be reached: 1, or 0.",
-                lambda: store.is_up,
+                lambda: float(store.is_up),
             ),
             Probe(
                 "store_lost_connections",

@@ -1,8 +1,10 @@
-"""One HTTP door over an embedded engine whose clock the test moves."""
+"""One HTTP door, over each store there is, whose clock the test moves."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -16,10 +18,18 @@ from realtime.http.openapi import document
 from realtime.services import Services
 from realtime.state import ServiceState
 from tests.http.contract import Contract
+from tests.redis.servers import RedisServer
+from tests.redis.stores import opened
 
-__all__ = ["House"]
+__all__ = ["LAG", "STORES", "House", "housed"]
 
 CONTRACT = Contract(document(api.OPERATIONS))
+
+STORES = ("embedded", "redis")
+
+LAG = 0.001
+"""Seconds after a deadline by which every store has dropped what ended there: Redis keeps a key
+through the whole millisecond."""
 
 
 @dataclass
@@ -34,17 +44,20 @@ class House:
     def advance(self, seconds: float) -> None:
         self.clock.advance(round(seconds * SECOND))
 
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Let the event loop turn until the condition holds; the test's time-out ends it."""
+        while not condition():  # noqa: ASYNC110  # what is waited for sets no event
+            await asyncio.sleep(0)
+
 
 @pytest.fixture
 def contract() -> Contract:
     return CONTRACT
 
 
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
+@asynccontextmanager
+async def serve(services: Services, clock: ManualClock) -> AsyncIterator[House]:
     """Every answer that comes through ``house.http`` is held against the OpenAPI document."""
-    clock = ManualClock()
-    services = Embedded(clock).services
     state = ServiceState(ready=True)
     door = api.build(services, Access(None), state=state, options=api.Options())
 
@@ -58,6 +71,26 @@ async def house() -> AsyncIterator[House]:
         event_hooks={"response": [check]},
     ) as http:
         yield House(http, services, clock, state)
+
+
+@asynccontextmanager
+async def housed(store: str, request: pytest.FixtureRequest) -> AsyncIterator[House]:
+    """A house over one of STORES."""
+    if store == "embedded":
+        clock = ManualClock()
+        async with serve(Embedded(clock).services, clock) as house:
+            yield house
+        return
+    server: RedisServer = request.getfixturevalue("frozen_redis")
+    assert server.clock is not None
+    async with opened(server) as on, serve(Services.on(on.backend), server.clock) as house:
+        yield house
+
+
+@pytest.fixture(params=STORES)
+async def house(request: pytest.FixtureRequest) -> AsyncIterator[House]:
+    async with housed(request.param, request) as house:
+        yield house
 
 
 @pytest.fixture

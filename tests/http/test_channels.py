@@ -29,12 +29,13 @@ async def test_a_publication_has_a_position_and_is_in_the_history(
 
 async def test_subscribers_get_one_line_whatever_was_sent(house: House) -> None:
     heard: list[bytes] = []
-    house.services.backend.channels.listen(
-        lambda _, publication, __: heard.append(publication.data)
-    )
+    channels = house.services.backend.channels
+    channels.listen(lambda _, publication, __: heard.append(publication.data))
+    await channels.subscribe(b"news")
     body = '{"data": {"a" : [1.50,\n 12345678901234567890123],\t"b": "x  \\n"}}'
     done = await house.http.post(NEWS, content=body.encode())
     assert done.status_code == 200
+    await house.until(lambda: bool(heard))
     assert heard == [b'{"a":[1.50,12345678901234567890123],"b":"x  \\n"}']
 
 

@@ -1,7 +1,7 @@
 """Bad input: each a clear problem, and the next request is fine.
 
-The table runs twice: through ASGI, and against a service in a process of its own, over a
-socket, where a request may also be broken below what an ASGI application ever sees.
+The table runs through ASGI, over each store, and against a service in a process of its own,
+over a socket, where a request may also be broken below what an ASGI application ever sees.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from tests.http.conftest import House
+from tests.http.conftest import STORES, housed
 from tests.http.contract import Contract
 from tests.service import Service, running_service
 
@@ -137,12 +137,13 @@ def service() -> Iterator[Service]:
         yield service
 
 
-@pytest.fixture(params=["asgi", "socket"])
+@pytest.fixture(params=[*STORES, "socket"])
 async def client(
-    request: pytest.FixtureRequest, house: House, contract: Contract
+    request: pytest.FixtureRequest, contract: Contract
 ) -> AsyncIterator[httpx.AsyncClient]:
-    if request.param == "asgi":
-        yield house.http
+    if request.param in STORES:
+        async with housed(request.param, request) as house:
+            yield house.http
         return
     service: Service = request.getfixturevalue("service")
 

@@ -11,6 +11,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from schemathesis.engine import events, from_schema
 from realtime import keyfile
 from realtime.errors import InvalidInput
 from realtime.services.names import name_bytes
+from tests.redis.servers import running_redis
 from tests.service import Service, running_service
 
 EXAMPLES = int(os.environ.get("REALTIME_SCHEMATHESIS_EXAMPLES", "5"))
@@ -48,13 +50,17 @@ OTHER_PATHS = ("/v1/limits/take",)
 """Its Allow names the methods of /v1/limits/{rule} too: a rule may be called "take"."""
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[tuple[Service, str]]:
+@pytest.fixture(params=["embedded", "redis"])
+def service(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Service, str]]:
     """A service with a key that may do everything, and that key."""
     key = keyfile.issue("tester", ("*", "admin:*"), datetime(2026, 1, 1, tzinfo=UTC))
     keyfile.add(tmp_path / "keys.json", key.record)
-    with running_service(tmp_path) as service:
-        yield service, key.text
+    with ExitStack() as stack:
+        options = []
+        if request.param == "redis":
+            redis = stack.enter_context(running_redis(tmp_path / "redis"))
+            options = ["--store", redis.url]
+        yield stack.enter_context(running_service(tmp_path, *options)), key.text
 
 
 VISIBLE = re.compile("[!-~]{1,255}")
