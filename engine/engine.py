@@ -2,7 +2,7 @@
 
     engine = Engine(clock)
     engine.boards.submit(b"lb:{arcade}", Ranking(), Submit(b"ada", 1200))
-    engine.buckets.take(b"rl:{login}:{ada}", TokenBucket(quota=5, period=60 * SECOND, burst=5))
+    engine.buckets.take(b"rl:login:{ada}", TokenBucket(quota=5, period=60 * SECOND, burst=5))
 
 Each verb reads the clock once, returns at once, and either happens whole or not at all.
 Absence is None; misuse raises `EngineError` or ValueError and changes nothing.

@@ -26,7 +26,7 @@ from engine.limits import (
     TokenBucket,
 )
 
-KEY = b"rl:{r}:{k}"
+KEY = b"rl:r:{k}"
 
 buckets = st.builds(
     TokenBucket,

@@ -61,7 +61,7 @@ async def test_a_restart_finds_what_was_saved(tmp_path: Path) -> None:
     first = opened(tmp_path)
     engine = first.engine
     engine.boards.submit_many([(BOARD, Ranking())], [Submit(b"%d" % n, n) for n in range(2000)])
-    engine.buckets.take(b"rl:{login}:{ada}", TokenBucket(quota=5, period=60 * SECOND, burst=5))
+    engine.buckets.take(b"rl:login:{ada}", TokenBucket(quota=5, period=60 * SECOND, burst=5))
     engine.channels.publish(b"news", b"chan:{news}", b"{}", size=10, ttl=60 * SECOND)
     engine.hashes.put(b"lb:{arcade}:rules", {b"order": b"desc"})
     first.visit()
