@@ -43,6 +43,9 @@ LONGEST_PAUSE = 0.8
 MAX_WAITING = 100_000
 """Questions that may wait for answers; more would only be told later that it was too late."""
 
+WAIT_SHARE = 0.4
+"""The part of a deadline that replicas have: a write may have to wait for those before it."""
+
 CONFIRMATIONS = frozenset((b"subscribe", b"ssubscribe", b"unsubscribe", b"sunsubscribe"))
 
 OUTAGES = frozenset(
@@ -119,7 +122,7 @@ class Link:
         self._figures = figures
         self._timeout = timeout
         self._wait = wait
-        self._confirm = (b"WAIT", b"%d" % wait, b"%d" % max(1, round(timeout * 800)))
+        self._confirm = (b"WAIT", b"%d" % wait, b"%d" % max(1, round(timeout * WAIT_SHARE * 1000)))
         self._on_push = on_push
         self._away = False
         self._waiting: list[_Question] = []
@@ -279,15 +282,16 @@ class Link:
             batch, self._waiting = self._waiting, []
             if not batch:
                 continue
+            confirmation = self._confirmation(batch) if self._wait else None
             self._asked.extend(batch)
             self._figures.questions += len(batch)
             self._figures.pipelines += 1
-            pipeline = [self._packed(question) for question in batch]
-            if self._wait and any(question.writes for question in batch):
-                confirmation = self._confirmation(batch)
-                pipeline.append(self._packed(confirmation))
-                self._asked.append(confirmation)
-            await connection.send_packed_command(b"".join(pipeline), check_health=False)
+            pipeline = b"".join([self._packed(question) for question in batch])
+            await connection.send_packed_command(pipeline, check_health=False)
+            if confirmation is not None:
+                # The server hears nothing while it waits for its replicas. What comes meanwhile
+                # shares the next confirmation, instead of queueing for one of its own.
+                await asyncio.wait([confirmation])
 
     def _packed(self, question: _Question) -> bytes:
         words = (*question.words, self.run_id) if question.signed else question.words
@@ -330,19 +334,22 @@ class Link:
 
     # Writes that replicas must have
 
-    def _confirmation(self, batch: Sequence[_Question]) -> _Question:
-        """The question how many replicas have the batch; its writes are answered after it."""
-        confirmed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    def _confirmation(self, batch: list[_Question]) -> asyncio.Future[Any] | None:
+        """Add to the batch the question how many replicas have it; its writes are answered after
+        that. None if there are none."""
+        loop = asyncio.get_running_loop()
         held: list[tuple[asyncio.Future[Any], asyncio.Future[Any]]] = []
-        for position, question in enumerate(batch):
+        for place, question in enumerate(batch):
             if question.writes:
-                early: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+                early: asyncio.Future[Any] = loop.create_future()
                 held.append((question.answer, early))
-                self._asked[len(self._asked) - len(batch) + position] = question._replace(
-                    answer=early
-                )
+                batch[place] = question._replace(answer=early)
+        if not held:
+            return None
+        confirmed: asyncio.Future[Any] = loop.create_future()
         confirmed.add_done_callback(lambda done: self._release(held, done))
-        return _Question(self._confirm, confirmed, batch[-1].due, None, False, False)
+        batch.append(_Question(self._confirm, confirmed, batch[-1].due, None, False, False))
+        return confirmed
 
     def _release(
         self, held: Sequence[tuple[asyncio.Future[Any], asyncio.Future[Any]]], confirmed: Any

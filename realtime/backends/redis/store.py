@@ -6,7 +6,8 @@
     await store.close()
 
 Two links to each master: one for questions, one for what is published, so that neither a
-flood of messages nor a slow script holds up the other. Four tasks look after them: they keep
+flood of messages nor a slow script holds up the other; and a third one for writes, if they
+have to wait for replicas. Four tasks look after them: they keep
 the map of the masters, the presence of our clients, the probes and the watches.
 """
 
@@ -52,8 +53,10 @@ class RedisStore:
         self._options = options
         node = secrets.token_hex(8).encode()
         self._topology = topology(address, options, self._rehome)
-        self._questions = Fleet(self._topology, self._question_link)
-        self._wire = wire = Wire(self._topology, self._questions)
+        reads = Fleet(self._topology, self._read_link)
+        writes = Fleet(self._topology, self._write_link) if options.wait else reads
+        self._fleets = {reads, writes}
+        self._wire = wire = Wire(self._topology, reads, writes)
         self._watches = Watches(wire)
         self._broker = Broker(self._topology, wire, self._message_link, node, self.figures)
         self._presence = Presence(wire, node, options.presence_ttl)
@@ -75,7 +78,7 @@ class RedisStore:
     @property
     def is_up(self) -> bool:
         """Whether every master is connected now."""
-        links = self._questions.links()
+        links = self._links()
         return bool(links) and all(link.is_up for link in links)
 
     async def start(self) -> str | None:
@@ -95,7 +98,7 @@ class RedisStore:
 
     async def ping(self) -> None:
         """Raises BackendUnavailable unless every master answers and brings what is published."""
-        links = self._questions.links()
+        links = self._links()
         if not links:
             raise BackendUnavailable(f"{self.address}: no master is known yet")
         for asked in [link.send((b"PING",)) for link in links]:
@@ -113,7 +116,8 @@ class RedisStore:
         except (BackendUnavailable, CommandFailed, TimeoutError) as fault:
             log.info("closed without taking leave of the store: %s", fault)
         await self._broker.close()
-        await self._questions.close()
+        for fleet in self._fleets:
+            await fleet.close()
         await self._topology.close()
 
     async def _first_answer(self) -> str | None:
@@ -130,14 +134,21 @@ class RedisStore:
                 return None
 
     def _rehome(self) -> None:
-        self._questions.prune()
+        for fleet in self._fleets:
+            fleet.prune()
         self._broker.rehome()
 
-    def _question_link(self, host: Host) -> Link:
-        options = self._options
-        link = self._link(host, on_push=self._watches.take, wait=options.wait)
+    def _links(self) -> list[Link]:
+        """Those that questions are asked on."""
+        return [link for fleet in self._fleets for link in fleet.links()]
+
+    def _read_link(self, host: Host) -> Link:
+        link = self._link(host, on_push=self._watches.take)
         link.on_up = partial(self._greet, link)
         return link
+
+    def _write_link(self, host: Host) -> Link:
+        return self._link(host, wait=self._options.wait)
 
     def _message_link(self, host: Host, on_push: Callable[[Push], None]) -> Link:
         return self._link(host, on_push=on_push)

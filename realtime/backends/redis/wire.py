@@ -73,14 +73,16 @@ class Fleet:
 class Wire:
     """What the parts of the backend call; see `realtime.backends.redis.calls`."""
 
-    def __init__(self, topology: Topology, fleet: Fleet) -> None:
+    def __init__(self, topology: Topology, reads: Fleet, writes: Fleet) -> None:
+        """Both are the same fleet, unless writes have to wait for replicas: reads need not."""
         self.sharded = topology.sharded
         self._topology = topology
-        self._fleet = fleet
+        self._reads = reads
+        self._writes = writes
 
-    def link(self, key: bytes) -> Link:
+    def link(self, key: bytes, *, writes: bool = False) -> Link:
         """To the master that has the key. Raises BackendUnavailable."""
-        return self._fleet.link(self._topology.home(key))
+        return (self._writes if writes else self._reads).link(self._topology.home(key))
 
     async def command(self, key: bytes, *words: bytes, writes: bool = False) -> Any:
         return await self._ask(key, words, writes=writes)
@@ -108,13 +110,14 @@ class Wire:
             except CommandFailed as failed:
                 if failed.code != "MOVED":
                     raise
-                link = self._next(failed, key)
+                link = self._next(failed, key, False)
 
     async def _ask(
         self, key: bytes, words: tuple[bytes, ...], *, writes: bool, signed: bool = False
     ) -> Any:
         try:
-            return await self.link(key).send(words, writes=writes, signed=signed)
+            link = self.link(key, writes=writes)
+            return await link.send(words, writes=writes, signed=signed)
         except CommandFailed as failed:
             if failed.code not in MOVING:
                 raise
@@ -131,7 +134,7 @@ class Wire:
     ) -> Any:
         """Go after a key whose slot is on the move."""
         for _ in range(REDIRECTIONS):
-            link = self._next(failed, key)
+            link = self._next(failed, key, writes)
             if failed.code == "TRYAGAIN":
                 await asyncio.sleep(BETWEEN)
             elif failed.code == "ASK":
@@ -144,15 +147,15 @@ class Wire:
                 failed = again
         raise failed
 
-    def _next(self, failed: CommandFailed, key: bytes) -> Link:
+    def _next(self, failed: CommandFailed, key: bytes, writes: bool) -> Link:
         if failed.code == "TRYAGAIN":
-            return self.link(key)
+            return self.link(key, writes=writes)
         _, slot, where = str(failed).split()[:3]
         name, _, port = where.rpartition(":")
         host = Host(name or self._topology.home(key).name, int(port))
         if failed.code == "MOVED":
             self._topology.moved(int(slot), host)
-        return self._fleet.link(host)
+        return (self._writes if writes else self._reads).link(host)
 
 
 def _report(task: asyncio.Task[None]) -> None:
