@@ -16,7 +16,8 @@ _OURS = re.compile(rb"(?:lb|cnt|chan|idem):\{|rl:[^{}]*\{|(?:sess|user):\{[0-9a-
 TEMPORARY = b"transfer:"
 """What the names of half-written values begin with; nothing else reads or lists them."""
 
-_STAY = (b"pres:{", b"node:", TEMPORARY)
+_NODES = b"nodes"
+_STAY = (b"pres:{", b"node:{", TEMPORARY)
 
 
 def is_ours(key: bytes) -> bool:
@@ -26,7 +27,7 @@ def is_ours(key: bytes) -> bool:
 
 def stays(key: bytes) -> bool:
     """Whether the key is of the service too, but worth nothing elsewhere."""
-    return key.startswith(_STAY)
+    return key == _NODES or key.startswith(_STAY)
 
 
 def temporary(key: bytes) -> bytes:

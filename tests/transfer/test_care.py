@@ -77,7 +77,7 @@ def test_keys_of_others_are_left_alone_on_either_side(
     client.set("user:42", "theirs")
     client.sadd("lb:mine", "a")
     client.hset("pres:{news}", "client", "ada")
-    client.set("node:1", "alive")
+    client.set("node:{1}", "alive")
     client.set("cnt:{ours}", "1")
     code, _, err = run("migrate", "--from", server.url, "--to", "back")
     assert code == 0

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from redis.crc import key_slot
 
 from realtime.backends import keys
+from realtime.backends.redis.presence import NODES_KEY
 from realtime.transfer.layout import is_ours, shown, stays, temporary
 
 NAMES = st.binary(min_size=1, max_size=12)
@@ -36,7 +37,8 @@ def test_every_key_of_ours_travels_and_is_built_in_its_own_slot(name: bytes, oth
 
 @given(NAMES)
 def test_who_is_present_stays_where_they_are(name: bytes) -> None:
-    for key in (keys.presence_key(name), keys.presence_key(name) + keys.UNTIL):
+    presence = keys.presence_key(name)
+    for key in (presence, presence + keys.UNTIL, NODES_KEY, b"node:{%b}" % name):
         assert stays(key)
         assert not is_ours(key)
 

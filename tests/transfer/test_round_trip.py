@@ -13,7 +13,7 @@ from engine.clock import HOUR, SECOND
 from engine.persistence.rdb import Item
 from engine.sortedset import SortedSet
 from tests.cli.conftest import Run
-from tests.redis.servers import RedisServer
+from tests.redis.servers import RedisServer, running_redis
 from tests.support import eventually, require
 from tests.transfer.conftest import Into
 from tests.transfer.samples import LARGE, content, every_type, large, put_snapshot
@@ -135,6 +135,15 @@ def test_the_file_it_writes_is_a_snapshot_to_redis_and_to_us(
         assert b"RDB looks OK" in check.stdout, check.stdout
         assert f" {len(items)}\n" in run("check", path).out
     assert Path("dump.rdb").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_redis_that_starts_with_the_file_has_it_all(run: Run, tmp_path: Path, now: int) -> None:
+    put_snapshot(tmp_path / "data", every_type(now) + large(now))
+    (tmp_path / "server").mkdir()
+    assert run("export", "server/dump.rdb", "--data", "data").code == 0
+    with running_redis(tmp_path / "server") as server:
+        assert run("export", "again.rdb", "--store", server.url).code == 0
+    assert content(tmp_path / "again.rdb") == content(tmp_path / "data")
 
 
 def test_export_and_import_are_the_same_by_way_of_a_file(
