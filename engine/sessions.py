@@ -4,9 +4,9 @@ A session is a hash. Its own fields start with ``_``: the user, the version, whe
 created, the idle timeout and the absolute deadline. The key expires at the nearer of the
 two deadlines: the idle one, which every touch moves, and the absolute one, which nothing
 moves. Both are whole milliseconds, rounded up, since Redis keeps no finer ones; and so is
-the instant of creation, rounded down. A user's sessions are a sorted set of their keys, by absolute deadline; the set
-itself expires with the last of them, and what ended is dropped whenever it is read or
-written, so the index cannot leak.
+the instant of creation, rounded down. A user's sessions are a sorted set of their keys, by
+absolute deadline; the set itself expires with the last of them, and what ended is dropped
+whenever it is read or written, so the index cannot leak.
 
 f is the number of fields, s the number of a user's sessions.
 """

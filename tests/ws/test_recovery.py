@@ -370,10 +370,11 @@ async def test_an_unsubscribe_does_not_take_the_channel_from_who_comes_meanwhile
     class Wire(Suspending):
         async def subscribe(self, channel: bytes) -> None:
             asked.append("subscribe")
-            await asyncio.sleep(0)
+            await self._store.subscribe(channel)
 
         async def unsubscribe(self, channel: bytes) -> None:
             asked.append("unsubscribe")
+            await self._store.unsubscribe(channel)
             await leaving.wait()
 
     house = await serve(
