@@ -107,14 +107,14 @@ class Dialer:
         if address.kind != "sentinel":
             return address.hosts[0]
         if self._sentinel is None:
-            quick = {"socket_timeout": self._options.timeout / 2, **self._tls()}
-            self._sentinel = Sentinel(
-                address.hosts,
-                username=address.sentinel_user,
-                password=address.sentinel_password,
-                ssl=address.tls,
-                **quick,
-            )
+            how = {
+                "username": address.sentinel_user,
+                "password": address.sentinel_password,
+                "socket_timeout": self._options.timeout / 2,
+                "ssl": address.tls,
+                **self._tls(),
+            }
+            self._sentinel = Sentinel(address.hosts, sentinel_kwargs=how)
         name, port = await self._sentinel.discover_master(address.master)
         return Host(name, port)
 

@@ -23,10 +23,15 @@ class Script:
     text: bytes
     sha: bytes
     writes: bool
+    signed: bool
+    """Its last argument is the run id of the server it is sent to."""
 
 
-def load(name: str, *, writes: bool) -> Script:
-    """The script in ``lua/<name>.lua``."""
+def load(name: str, *parts: str, writes: bool, signed: bool = False) -> Script:
+    """The script in ``lua/<name>.lua``, after ``lua/<part>.lua`` for what it shares with others.
+
+    ``writes``: its answer promises that something is kept."""
     folder = files(__package__) / "lua"
-    text = (folder / SHARED).read_bytes() + (folder / f"{name}.lua").read_bytes()
-    return Script(name, text, hashlib.sha1(text).hexdigest().encode(), writes)  # noqa: S324
+    names = [SHARED, *(f"{part}.lua" for part in (*parts, name))]
+    text = b"".join((folder / name).read_bytes() for name in names)
+    return Script(name, text, hashlib.sha1(text).hexdigest().encode(), writes, signed)

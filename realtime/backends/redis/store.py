@@ -56,7 +56,7 @@ class RedisStore:
         reads = Fleet(self._topology, self._read_link)
         writes = Fleet(self._topology, self._write_link) if options.wait else reads
         self._fleets = {reads, writes}
-        self._wire = wire = Wire(self._topology, reads, writes)
+        self._wire = wire = Wire(self._topology, reads, writes, options.timeout)
         self._watches = Watches(wire)
         self._broker = Broker(self._topology, wire, self._message_link, node, self.figures)
         self._presence = Presence(wire, node, options.presence_ttl)

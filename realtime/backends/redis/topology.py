@@ -142,7 +142,9 @@ class Cluster:
         self._doubt.set()
 
     def moved(self, slot: int, host: Host) -> None:
-        self._homes[slot] = host
+        if self._homes[slot] != host:
+            self._homes[slot] = host
+            self._changed()
         self.doubt()
 
     async def run(self) -> None:

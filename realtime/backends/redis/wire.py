@@ -13,6 +13,7 @@ from typing import Any
 
 from redis.crc import key_slot
 
+from realtime.backends.base import BackendUnavailable
 from realtime.backends.redis.address import Host
 from realtime.backends.redis.calls import CommandFailed, CrossSlot
 from realtime.backends.redis.link import Link
@@ -23,11 +24,11 @@ __all__ = ["Fleet", "Wire"]
 
 log = logging.getLogger("realtime.store")
 
-REDIRECTIONS = 8
-"""Times that a question is sent on while its slot moves."""
-
 BETWEEN = 0.02
 """Seconds before asking again for keys that are between two servers."""
+
+REDIRECTIONS = 3
+"""Times that a watch is sent after its key."""
 
 MOVING = frozenset(("MOVED", "ASK", "TRYAGAIN"))
 """Answers that say: not carried out, ask elsewhere or later."""
@@ -73,12 +74,13 @@ class Fleet:
 class Wire:
     """What the parts of the backend call; see `realtime.backends.redis.calls`."""
 
-    def __init__(self, topology: Topology, reads: Fleet, writes: Fleet) -> None:
+    def __init__(self, topology: Topology, reads: Fleet, writes: Fleet, timeout: float) -> None:
         """Both are the same fleet, unless writes have to wait for replicas: reads need not."""
         self.sharded = topology.sharded
         self._topology = topology
         self._reads = reads
         self._writes = writes
+        self._timeout = timeout
 
     def link(self, key: bytes, *, writes: bool = False) -> Link:
         """To the master that has the key. Raises BackendUnavailable."""
@@ -132,8 +134,10 @@ class Wire:
         writes: bool,
         signed: bool,
     ) -> Any:
-        """Go after a key whose slot is on the move."""
-        for _ in range(REDIRECTIONS):
+        """Go after a key whose slot is on the move, as long as a question may take."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout
+        while loop.time() < deadline:
             link = self._next(failed, key, writes)
             if failed.code == "TRYAGAIN":
                 await asyncio.sleep(BETWEEN)
@@ -145,7 +149,7 @@ class Wire:
                 if again.code not in MOVING:
                     raise
                 failed = again
-        raise failed
+        raise BackendUnavailable(f"the slot of the key is on the move: {failed}")
 
     def _next(self, failed: CommandFailed, key: bytes, writes: bool) -> Link:
         if failed.code == "TRYAGAIN":

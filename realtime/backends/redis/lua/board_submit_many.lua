@@ -54,9 +54,7 @@ local function store(plan)
   end
   call_with('ZADD', plan.board, rows)
   call_with('HSET', plan.meta, changed)
-  if plan.most then
-    trim(plan.board, plan.meta, plan.order, plan.most)
-  end
+  trim(plan.board, plan.meta, plan.order, plan.most or math.huge)
 end
 
 -- Scores as texts: a number would lose what follows the point on its way to the client.
