@@ -1,10 +1,11 @@
-"""The fixture that serves."""
+"""The fixtures that serve."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -23,13 +24,13 @@ def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Tests of a service in another process need only one loop."""
-    names = LOOPS if "serve" in getattr(item, "fixturenames", ()) else ["asyncio"]
+    names = LOOPS if "serving" in getattr(item, "fixturenames", ()) else ["asyncio"]
     return {name: LOOPS[name] for name in names}
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    """``await serve(**options)`` answers a `House`; it ends with the test."""
+async def serving() -> AsyncIterator[Serve]:
+    """``await serving(**options)`` answers a `House`; it ends with the test."""
     async with AsyncExitStack() as stack:
 
         async def start(**options: Any) -> House:
@@ -38,7 +39,25 @@ async def serve() -> AsyncIterator[Serve]:
         yield start
 
 
+@pytest.fixture(params=["embedded", "redis"])
+def serve(serving: Serve, request: pytest.FixtureRequest) -> Serve:
+    """``await serve(**options)`` answers a `House` over each store."""
+    if request.param == "embedded":
+        return serving
+    return partial(serving, server=request.getfixturevalue("frozen_redis"))
+
+
 @pytest.fixture(params=["immediate", "suspending"])
-async def any_house(serve: Serve, request: pytest.FixtureRequest) -> House:
-    """The door over a store in this process, and over one at the other end of a wire."""
-    return await serve(suspending=request.param == "suspending")
+async def near_house(serving: Serve, request: pytest.FixtureRequest) -> House:
+    """The door over a store in this process: what is published has arrived before the answer.
+    From Redis it comes by a wire of its own, before the answer or after it."""
+    return await serving(suspending=request.param == "suspending")
+
+
+@pytest.fixture(params=["immediate", "suspending", "redis"])
+async def any_house(serving: Serve, request: pytest.FixtureRequest) -> House:
+    """The door over a store in this process, over one that takes its time, and over a real one
+    at the other end of a wire."""
+    if request.param == "redis":
+        return await serving(server=request.getfixturevalue("frozen_redis"))
+    return await serving(suspending=request.param == "suspending")

@@ -1,4 +1,4 @@
-"""The real door over the real engine, within the test's own event loop, on a clock it moves."""
+"""The real door over a real store, within the test's own event loop, on a clock it moves."""
 
 from __future__ import annotations
 
@@ -22,11 +22,17 @@ from realtime.services.live import LiveBoards
 from realtime.ws.connection import websocket_protocol
 from realtime.ws.door import Options
 from realtime.ws.hub import Hub
+from tests.redis.servers import RedisServer
+from tests.redis.stores import opened
 from tests.ws.peer import Peer
 
 __all__ = ["House", "Suspending", "house"]
 
 T = TypeVar("T")
+
+YEAR = 365 * 86_400.0
+"""Seconds. A node that is alive renews its presence as real time passes, but a test may let
+hours pass in a moment: nobody must be taken for gone by that."""
 
 
 class Suspending:
@@ -110,19 +116,39 @@ async def house(
     history: HistoryPolicy = DEFAULT_HISTORY,
     suspending: bool = False,
     wrap: Callable[[Backend], Backend] | None = None,
+    server: RedisServer | None = None,
 ) -> AsyncIterator[House]:
-    """A served house; leaving it ends every connection and checks that nobody is left behind."""
+    """A served house; leaving it ends every connection and checks that nobody is left behind.
+
+    Its store is the ``server``, or an engine in this process."""
+    async with _backend(server) as (backend, clock):
+        wrap = _suspending if suspending else wrap
+        services = Services.on(backend if wrap is None else wrap(backend), history)
+        async with _served(services, clock, access or Access(None), options or Options()) as built:
+            yield built
+
+
+@contextlib.asynccontextmanager
+async def _backend(server: RedisServer | None) -> AsyncIterator[tuple[Backend, ManualClock]]:
+    if server is None:
+        clock = ManualClock()
+        yield Embedded(clock).services.backend, clock
+        return
+    assert server.clock is not None
+    async with opened(server, presence_ttl=YEAR) as store:
+        yield store.backend, server.clock
+
+
+@contextlib.asynccontextmanager
+async def _served(
+    services: Services, clock: ManualClock, access: Access, options: Options
+) -> AsyncIterator[House]:
     now = [1000.0]
-    clock = ManualClock()
-    services = Embedded(clock, history=history).services
-    wrap = _suspending if suspending else wrap
-    if wrap is not None:
-        services = Services.on(wrap(services.backend), history)
     hub = Hub(lambda: now[0])
     live = LiveBoards(services, hub.is_watched, interval=0)
     services.backend.channels.listen(hub.deliver, hub.lost)
     state = ServerState()
-    protocol = websocket_protocol(hub, services, access or Access(None), options or Options(), live)
+    protocol = websocket_protocol(hub, services, access, options, live)
     config = uvicorn.Config(_no_http, ws=protocol, lifespan="off", log_config=None)  # type: ignore[arg-type]
     config.load()
     http = bounded_http(HttpBounds(), lambda: True)
