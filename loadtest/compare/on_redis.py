@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from importlib import import_module
 from typing import Any
@@ -57,7 +57,7 @@ return {1, math.floor((horizon - after) / interval), 0, after - now}
 Calls = Sequence[Callable[[], Awaitable[object]]]
 """What is to be done in a round, each by calling it."""
 
-Prepare = Callable[[Any, int, int], Awaitable[Calls]]
+Prepare = Callable[[Any, int, int], Coroutine[Any, Any, Calls]]
 """(client, number of the round, operations) -> the calls."""
 
 

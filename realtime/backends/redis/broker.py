@@ -60,7 +60,7 @@ ReadHistory = Callable[[bytes, Position], Awaitable[History]]
 class Topic:
     """A channel that somebody here wants to hear."""
 
-    __slots__ = ("channel", "heard_at", "held", "last", "link", "name", "subscribed")
+    __slots__ = ("channel", "heard_at", "held", "last", "link", "name", "noted", "subscribed")
 
     def __init__(self, channel: bytes, name: bytes, link: Link) -> None:
         self.channel = channel
@@ -69,7 +69,10 @@ class Topic:
         self.subscribed: asyncio.Future[Any]
         """Done once the server has confirmed that it will tell."""
         self.last: Position | None = None
-        """The last position that was delivered; None as long as the channel has shown none."""
+        """The last position that was delivered; None as long as nothing with an offset was."""
+        self.noted: Position | None = None
+        """Until then, a position that the store has had since we listen: what comes after it is
+        ours to deliver; what it holds may still be on its way."""
         self.held: list[tuple[Publication, str]] | None = None
         """What arrives while the history is being read."""
         self.heard_at = asyncio.get_running_loop().time()
@@ -136,8 +139,8 @@ class Broker:
         try:
             await asyncio.shield(topic.subscribed)
         except CommandFailed as failed:
-            self._topology.doubt()
-            raise BackendUnavailable(str(failed)) from None
+            self._heed(topic, failed)
+            raise
 
     async def unsubscribe(self, channel: bytes) -> None:
         """Hear it no more."""
@@ -147,10 +150,10 @@ class Broker:
             self._drop(topic.link, topic.name)
 
     def note(self, channel: bytes, position: Position) -> None:
-        """The store's position of a channel was read: a topic that has none begins there."""
+        """The store's position of a channel was read."""
         topic = self._topics.get(channel)
-        if topic is not None and topic.last is None:
-            topic.last = position
+        if topic is not None and topic.last is None and topic.noted is None:
+            topic.noted = position
 
     def check(self) -> None:
         """Raises BackendUnavailable if something that is published would not be heard."""
@@ -218,6 +221,12 @@ class Broker:
         asked.add_done_callback(_seen)
         return asked
 
+    def _heed(self, topic: Topic, fault: BackendUnavailable) -> None:
+        """A subscription was refused: most likely the slot is elsewhere."""
+        if isinstance(fault, CommandFailed) and fault.code == "MOVED":
+            self._topology.heed(fault, topic.name)
+        self._topology.doubt()
+
     def _drop(self, link: Link, name: bytes) -> None:
         if link.is_up:  # a link that comes up begins without subscriptions
             link.send((self._unsubscribe_word, name), confirms=name).add_done_callback(_seen)
@@ -252,14 +261,15 @@ class Broker:
             topic.held.append((item, epoch))
             return
         last = topic.last
+        had = last or topic.noted or Position(item.offset - 1, epoch)
         if item.offset == 0:
             self._deliver(topic, item, epoch)
-        elif last is None or (epoch == last.epoch and item.offset == last.offset + 1):
+        elif epoch != had.epoch:
+            self._lose(topic, Position(item.offset, epoch))
+        elif item.offset == had.offset + 1 or (last is None and item.offset <= had.offset):
             topic.last = Position(item.offset, epoch)
             self._deliver(topic, item, epoch)
-        elif epoch != last.epoch:
-            self._lose(topic, Position(item.offset, epoch))
-        elif item.offset > last.offset:
+        elif item.offset > had.offset:
             topic.hold()
             self._advance(topic, item, epoch)
             self._start(self._catch_up([topic]))
@@ -301,14 +311,19 @@ class Broker:
         while self._topics.get(topic.channel) is topic and topic.subscribed is subscribed:
             try:
                 await asyncio.shield(subscribed)
-                if topic.last is not None:
-                    history = await self.read_history(topic.channel, topic.last)
-                    if topic.subscribed is subscribed:
-                        self._follow(topic, topic.last, history)
-            except (BackendUnavailable, CommandFailed):
-                if topic.failed:
+                had = topic.last or topic.noted
+                if had is not None:
+                    history = await self.read_history(topic.channel, had)
+                    if topic.subscribed is not subscribed:
+                        return  # the link was lost meanwhile: whoever subscribed anew goes on
+                    self._follow(topic, had, history)
+            except BackendUnavailable as fault:
+                if not topic.link.is_up:
                     return  # a new link subscribes anew, and comes here again
                 await asyncio.sleep(AGAIN)
+                if topic.subscribed is subscribed and topic.failed:
+                    self._heed(topic, fault)
+                    subscribed = topic.subscribed = self._ask_for(topic)
                 continue
             self._release(topic)
             return

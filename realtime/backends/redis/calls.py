@@ -6,14 +6,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from realtime.backends.base import EngineError, WrongType
+from realtime.backends.base import BackendUnavailable, EngineError, WrongType
 from realtime.backends.redis.scripts import Script
 
 __all__ = ["Calls", "CommandFailed", "CrossSlot", "misuse"]
 
 
-class CommandFailed(Exception):
-    """The server's answer was an error; ``code`` is its first word, like ``WRONGTYPE``."""
+class CommandFailed(BackendUnavailable):
+    """The server's answer was an error; ``code`` is its first word, like ``WRONGTYPE``.
+
+    Whoever knows what it means says so in the words of the seam. What nobody knows, an
+    unknown command perhaps, is an outage to callers, and stands in the log.
+    """
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(f"{code} {text}")

@@ -19,6 +19,7 @@ from realtime.backends.base import (
     ChannelListener,
     History,
     LossListener,
+    NotAnInteger,
     Position,
     Publication,
 )
@@ -66,7 +67,12 @@ class Channels:
     ) -> bool:
         word, topic = self._broker.publish_word, topic_key(channel)
         args = (b"%d" % after, word, topic, _message(data, b""))
-        return bool(await self._calls.run(PUBLISH_NEXT, [version], *args))
+        try:
+            return bool(await self._calls.run(PUBLISH_NEXT, [version], *args))
+        except CommandFailed as failed:
+            if "not an integer" in str(failed):
+                raise NotAnInteger(version) from None
+            raise misuse(failed, version, "string") or failed from None
 
     async def history(
         self,

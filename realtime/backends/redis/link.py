@@ -56,6 +56,12 @@ OUTAGES = frozenset(
 )  # fmt: skip
 """Errors that are no fault of the question: the server cannot do its work now."""
 
+EXPECTED = (
+    "ASK ", "MOVED ", "NOSCRIPT ", "TRYAGAIN ", "WRONGTYPE ", "ERR value is not an integer",
+    "ERR increment or decrement would overflow",
+)  # fmt: skip
+"""How errors begin that mean something to whoever asked."""
+
 Push = Sequence[Any]
 """What the server says unasked: its kind, and what belongs to it."""
 
@@ -131,6 +137,7 @@ class Link:
         self._broken: asyncio.Future[str] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._answered = False
+        self._told: set[str] = set()
 
     @property
     def is_up(self) -> bool:
@@ -330,6 +337,9 @@ class Link:
             if answer.code == "READONLY":
                 self.cut("it is a replica now")
         else:
+            if not str(answer).startswith(EXPECTED) and str(answer) not in self._told:
+                log.error("%s does not do what it is asked: %s", self.name, answer)
+                self._told = {str(answer)}  # not again and again
             future.set_exception(answer)
 
     # Writes that replicas must have

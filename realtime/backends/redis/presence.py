@@ -19,7 +19,7 @@ import msgspec
 
 from realtime.backends.base import BackendUnavailable, ClientInfo
 from realtime.backends.keys import UNTIL, presence_key
-from realtime.backends.redis.calls import Calls, CommandFailed
+from realtime.backends.redis.calls import Calls
 from realtime.backends.redis.scripts import load
 
 __all__ = ["Presence"]
@@ -86,7 +86,7 @@ class Presence:
         while True:
             try:
                 await self._refresh()
-            except (BackendUnavailable, CommandFailed):
+            except BackendUnavailable:
                 self._wake.clear()  # whoever notices that it is back wakes us
             try:
                 # Not wait_for: it may lose a cancellation that comes with what it waits for.

@@ -17,7 +17,7 @@ __all__ = ["Sessions"]
 
 USER, VERSION, CREATED, IDLE, ABSOLUTE = b"_user", b"_version", b"_created", b"_idle", b"_absolute"
 
-CREATE = load("session_create", "_chunks", "_session", writes=True)
+CREATE = load("session_create", "_chunks", writes=True)
 READ = load("session_read", writes=False)
 TOUCH = load("session_touch", "_session", writes=True)
 PATCH = load("session_patch", "_chunks", "_session", writes=True)

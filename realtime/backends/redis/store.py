@@ -25,7 +25,6 @@ from realtime.backends.redis.address import Address, Host
 from realtime.backends.redis.boards import SortedSets
 from realtime.backends.redis.broker import Broker
 from realtime.backends.redis.buckets import Buckets
-from realtime.backends.redis.calls import CommandFailed
 from realtime.backends.redis.channels import Channels
 from realtime.backends.redis.dial import Options
 from realtime.backends.redis.link import Figures, Link, Push
@@ -113,7 +112,7 @@ class RedisStore:
         try:
             async with asyncio.timeout(CLOSING):
                 await self._presence.close()
-        except (BackendUnavailable, CommandFailed, TimeoutError) as fault:
+        except (BackendUnavailable, TimeoutError) as fault:
             log.info("closed without taking leave of the store: %s", fault)
         await self._broker.close()
         for fleet in self._fleets:
@@ -126,7 +125,7 @@ class RedisStore:
         while True:
             try:
                 await self.ping()
-            except (BackendUnavailable, CommandFailed) as fault:
+            except BackendUnavailable as fault:
                 if loop.time() > deadline:
                     return str(fault)
                 await asyncio.sleep(0.01)

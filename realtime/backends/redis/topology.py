@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from realtime.backends.base import BackendUnavailable
 from realtime.backends.redis.address import Address, Host
+from realtime.backends.redis.calls import CommandFailed
 from realtime.backends.redis.dial import Dialer, Options
 from realtime.backends.redis.link import Greeted, Unusable
 
@@ -54,8 +55,9 @@ class Topology(Protocol):
     def doubt(self) -> None:
         """Something does not answer, or not as expected: look again soon."""
 
-    def moved(self, slot: int, host: Host) -> None:
-        """A server said that another one has the slot."""
+    def heed(self, redirection: CommandFailed, key: bytes) -> Host:
+        """Where MOVED or ASK sends the question; if it is MOVED, for good. Raises
+        BackendUnavailable if nobody is known to have the key."""
 
     async def run(self) -> None:
         """Keep the map up to date, until cancelled."""
@@ -96,8 +98,8 @@ class OneServer:
     def doubt(self) -> None:
         """The next connection looks anyway."""
 
-    def moved(self, slot: int, host: Host) -> None:
-        """Not said outside a cluster."""
+    def heed(self, redirection: CommandFailed, key: bytes) -> Host:
+        raise redirection  # a server of a cluster, and we were not told that it is one
 
     async def run(self) -> None:
         """Nothing to keep."""
@@ -141,11 +143,16 @@ class Cluster:
     def doubt(self) -> None:
         self._doubt.set()
 
-    def moved(self, slot: int, host: Host) -> None:
-        if self._homes[slot] != host:
-            self._homes[slot] = host
-            self._changed()
-        self.doubt()
+    def heed(self, redirection: CommandFailed, key: bytes) -> Host:
+        _, slot, where = str(redirection).split()[:3]
+        name, _, port = where.rpartition(":")
+        host = Host(name or self.home(key).name, int(port))
+        if redirection.code == "MOVED":
+            if self._homes[int(slot)] != host:
+                self._homes[int(slot)] = host
+                self._changed()
+            self.doubt()
+        return host
 
     async def run(self) -> None:
         while True:

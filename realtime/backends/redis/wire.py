@@ -154,11 +154,7 @@ class Wire:
     def _next(self, failed: CommandFailed, key: bytes, writes: bool) -> Link:
         if failed.code == "TRYAGAIN":
             return self.link(key, writes=writes)
-        _, slot, where = str(failed).split()[:3]
-        name, _, port = where.rpartition(":")
-        host = Host(name or self._topology.home(key).name, int(port))
-        if failed.code == "MOVED":
-            self._topology.moved(int(slot), host)
+        host = self._topology.heed(failed, key)
         return (self._writes if writes else self._reads).link(host)
 
 

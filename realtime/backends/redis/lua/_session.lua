@@ -8,15 +8,10 @@ local function field(flat, name)
   end
 end
 
--- The first whole millisecond that is not before the instant, in microseconds.
-local function up_to_millisecond(us)
-  return math.ceil(us / 1000) * 1000
-end
-
 -- Move the idle deadline, never beyond the absolute one; where it is now, in milliseconds.
 local function touch(record, flat)
   local idle, absolute = tonumber(field(flat, '_idle')), tonumber(field(flat, '_absolute'))
-  local deadline = deadline_ms(math.min(up_to_millisecond(now_us() + idle), absolute))
+  local deadline = deadline_ms(math.min(now_us() + idle, absolute))
   redis.call('PEXPIREAT', record, deadline)
   return tonumber(deadline)
 end

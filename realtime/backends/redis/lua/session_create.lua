@@ -4,6 +4,11 @@ local record, index, idle = KEYS[1], KEYS[2], ARGV[1]
 if redis.call('EXISTS', record) == 1 then
   return false
 end
+-- The first whole millisecond that is not before the instant, in microseconds.
+local function up_to_millisecond(us)
+  return math.ceil(us / 1000) * 1000
+end
+
 local now = now_us()
 local created = now - now % 1000
 local absolute = up_to_millisecond(now + tonumber(ARGV[2]))
