@@ -19,13 +19,11 @@ from realtime.services import Services
 from realtime.state import ServiceState
 from tests.http.contract import Contract
 from tests.redis.servers import RedisServer
-from tests.redis.stores import opened
+from tests.redis.stores import STORES, opened
 
-__all__ = ["LAG", "STORES", "House", "housed"]
+__all__ = ["LAG", "House", "housed"]
 
 CONTRACT = Contract(document(api.OPERATIONS))
-
-STORES = ("embedded", "redis")
 
 LAG = 0.001
 """Seconds after a deadline by which every store has dropped what ended there: Redis keeps a key

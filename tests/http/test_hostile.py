@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from tests.http.conftest import STORES, housed
+from tests.http.conftest import housed
 from tests.http.contract import Contract
+from tests.redis.stores import STORES
 from tests.service import Service, running_service
 
 SCORES = "/v1/leaderboards/b/scores"

@@ -11,7 +11,6 @@ import itertools
 import os
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from schemathesis.engine import events, from_schema
 from realtime import keyfile
 from realtime.errors import InvalidInput
 from realtime.services.names import name_bytes
-from tests.redis.servers import running_redis
+from tests.redis.stores import STORES, store_options
 from tests.service import Service, running_service
 
 EXAMPLES = int(os.environ.get("REALTIME_SCHEMATHESIS_EXAMPLES", "5"))
@@ -50,17 +49,16 @@ OTHER_PATHS = ("/v1/limits/take",)
 """Its Allow names the methods of /v1/limits/{rule} too: a rule may be called "take"."""
 
 
-@pytest.fixture(params=["embedded", "redis"])
+@pytest.fixture(params=STORES)
 def service(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Service, str]]:
     """A service with a key that may do everything, and that key."""
     key = keyfile.issue("tester", ("*", "admin:*"), datetime(2026, 1, 1, tzinfo=UTC))
     keyfile.add(tmp_path / "keys.json", key.record)
-    with ExitStack() as stack:
-        options = []
-        if request.param == "redis":
-            redis = stack.enter_context(running_redis(tmp_path / "redis"))
-            options = ["--store", redis.url]
-        yield stack.enter_context(running_service(tmp_path, *options)), key.text
+    with (
+        store_options(request.param, tmp_path) as options,
+        running_service(tmp_path, *options) as service,
+    ):
+        yield service, key.text
 
 
 VISIBLE = re.compile("[!-~]{1,255}")

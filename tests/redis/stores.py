@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 from realtime.backends.redis.address import parse
 from realtime.backends.redis.dial import Options
 from realtime.backends.redis.store import RedisStore
-from tests.redis.servers import RedisServer
+from tests.redis.servers import RedisServer, running_redis
 
-__all__ = ["opened"]
+__all__ = ["STORES", "opened", "store_options"]
+
+STORES = ("embedded", "redis")
+"""What a service may keep its data in."""
 
 PATIENCE = 30.0
 """Seconds for an answer: the machine may be busy, and time is not what is tested here."""
@@ -27,3 +31,14 @@ async def opened(server: RedisServer, **options: Any) -> AsyncIterator[RedisStor
         yield store
     finally:
         await store.close()
+
+
+@contextlib.contextmanager
+def store_options(store: str, folder: Path) -> Iterator[list[str]]:
+    """What tells a service in a process of its own which of STORES to use: nothing, or where
+    the Redis is that runs meanwhile, in real time, with its files in ``folder``."""
+    if store == "embedded":
+        yield []
+        return
+    with running_redis(folder / "redis") as server:
+        yield ["--store", server.url]

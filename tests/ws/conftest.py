@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from tests.redis.stores import STORES
 from tests.ws.house import House, house
 
 LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
@@ -39,7 +40,7 @@ async def serving() -> AsyncIterator[Serve]:
         yield start
 
 
-@pytest.fixture(params=["embedded", "redis"])
+@pytest.fixture(params=STORES)
 def serve(serving: Serve, request: pytest.FixtureRequest) -> Serve:
     """``await serve(**options)`` answers a `House` over each store."""
     if request.param == "embedded":

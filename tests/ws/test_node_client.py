@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.redis.stores import STORES, store_options
 from tests.service import running_service
 from tests.support import require
 
@@ -30,10 +31,11 @@ def packages() -> None:
         pytest.skip(reason)
 
 
-def test_the_stock_javascript_client_works(packages: None) -> None:
+@pytest.mark.parametrize("store", STORES)
+def test_the_stock_javascript_client_works(packages: None, tmp_path: Path, store: str) -> None:
     node = require("node")
     script = NODE_TESTS / "client.test.mjs"
-    with running_service(None) as service:
+    with store_options(store, tmp_path) as options, running_service(None, *options) as service:
         done = subprocess.run(
             [node, "--test", str(script)],
             env=os.environ | {"REALTIME_URL": service.url},

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from realtime import keyfile
+from tests.redis.stores import STORES, store_options
 from tests.service import Service, running_service
 
 PATIENCE = 20.0
@@ -43,9 +44,14 @@ class Events:
         return self._queues.setdefault(name, asyncio.Queue())
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with running_service(None) as running:
+@pytest.fixture(scope="module", params=STORES)
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    with (
+        store_options(request.param, tmp_path_factory.mktemp("store")) as options,
+        running_service(None, *options) as running,
+    ):
         yield running
 
 
