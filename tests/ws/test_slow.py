@@ -8,8 +8,10 @@ import os
 from pathlib import Path
 
 import httpx
+import pytest
 
 from realtime.ws.door import Options
+from tests.redis.stores import STORES, store_options
 from tests.service import Service, running_service
 from tests.ws.conftest import Serve
 from tests.ws.house import House
@@ -119,8 +121,11 @@ async def test_a_pause_in_reading_costs_nothing(serve: Serve) -> None:
     assert await late.published() == 1
 
 
-def test_a_crowd_that_never_reads_costs_a_service_next_to_nothing() -> None:
-    with running_service(None) as service:
+@pytest.mark.parametrize("store", STORES)
+def test_a_crowd_that_never_reads_costs_a_service_next_to_nothing(
+    tmp_path: Path, store: str
+) -> None:
+    with store_options(store, tmp_path) as options, running_service(None, *options) as service:
         asyncio.run(_crowd(service))
 
 
