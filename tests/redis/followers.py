@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from realtime.backends.base import Position
+from tests.redis.waiting import until
 from tests.ws.peer import Peer
 
 __all__ = ["Follower", "Row", "all_live", "check", "following"]
@@ -97,11 +98,12 @@ async def following(followers: Sequence[Follower]) -> AsyncIterator[None]:
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(end, asyncio.CancelledError) for end in ends), ends
 
 
 async def all_live(followers: Sequence[Follower]) -> None:
-    await asyncio.gather(*[follower.live.wait() for follower in followers])
+    await until(lambda: all(follower.live.is_set() for follower in followers))
 
 
 def check(follower: Follower, truth: Sequence[Row]) -> None:
