@@ -24,6 +24,8 @@ class Service:
 
     process: subprocess.Popen[str]
     port: int
+    log: list[str]
+    """The lines it has written to stderr so far."""
 
     @property
     def url(self) -> str:
@@ -57,7 +59,7 @@ def running_service(
     reader = threading.Thread(target=errors.extend, args=(process.stderr,), daemon=True)
     reader.start()
     try:
-        yield Service(process, _port(process, errors))
+        yield Service(process, _port(process, errors), errors)
     finally:
         process.kill()
         process.wait()

@@ -1,0 +1,157 @@
+"""A whole service on a store that comes and goes: what its doors say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from realtime.errors import Unavailable
+from realtime.middleware import RemoteLimiter, Rule
+from tests.redis.network import Proxy
+from tests.redis.servers import RedisServer
+from tests.redis.waiting import until
+from tests.service import Service, running_service
+from tests.ws.peer import Peer
+
+TIMEOUT = 0.5
+GRACE = 0.5
+"""Seconds that a busy machine, and HTTP, may add."""
+
+
+@pytest.fixture
+async def service(proxy: Proxy) -> AsyncIterator[Service]:
+    """On a wire that can break. It is started from another thread: the wire is of this loop."""
+    starting = running_service(None, "--store", proxy.url, "--store-timeout", str(TIMEOUT))
+    service = await asyncio.to_thread(starting.__enter__)
+    try:
+        yield service
+    finally:
+        await asyncio.to_thread(starting.__exit__, None, None, None)
+
+
+@pytest.fixture
+async def http(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=service.url, timeout=30) as http:
+        yield http
+
+
+async def status(http: httpx.AsyncClient, path: str) -> int:
+    return (await http.get(path)).status_code
+
+
+async def test_an_outage_is_told_at_once_everywhere_and_ends_by_itself(
+    http: httpx.AsyncClient, proxy: Proxy
+) -> None:
+    loop = asyncio.get_running_loop()
+    counter = "/v1/counters/visits/add"
+    assert (await http.post(counter)).json()["value"] == 1
+    assert await status(http, "/readyz") == 200
+    proxy.hold()
+
+    async def refused() -> float:
+        started = loop.time()
+        answer = await http.post(counter)
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "1"
+        assert answer.json()["type"] == "/docs/errors#unavailable"
+        return loop.time() - started
+
+    assert max(await asyncio.gather(*[refused() for _ in range(50)])) < TIMEOUT + GRACE
+    readiness = await http.get("/readyz")
+    assert readiness.status_code == 503
+    assert "store" in readiness.json()["detail"]
+    assert await status(http, "/healthz") == 200, "to restart this process would not help"
+    assert "realtime_store_up 0.0" in (await http.get("/metrics")).text
+    proxy.carry()
+
+    async def ready() -> bool:
+        return await status(http, "/readyz") == 200
+
+    assert await until(ready) < 2
+    assert (await http.post(counter)).status_code == 200
+    assert "realtime_store_up 1.0" in (await http.get("/metrics")).text
+
+
+async def test_websockets_outlive_an_outage(
+    service: Service, http: httpx.AsyncClient, proxy: Proxy
+) -> None:
+    peer = await Peer.dial(service.port)
+    try:
+        await peer.connect()
+        await peer.subscribe("news")
+        proxy.hold()
+        reply = await peer.ask(publish={"channel": "news", "data": 1})
+        assert reply["error"] == {
+            "code": 100,
+            "message": "internal server error",
+            "temporary": True,
+        }
+        proxy.carry()
+
+        async def published() -> bool:
+            answer = await http.post("/v1/channels/news/messages", json={"data": "again"})
+            return answer.status_code == 200
+
+        await until(published)
+        while (await peer.pushed())["pub"]["data"] != "again":
+            pass  # what was refused for lack of an answer may have been published nevertheless
+    finally:
+        await peer.end()
+
+
+async def test_the_middleware_does_what_it_was_told_to_do_in_an_outage(
+    service: Service, proxy: Proxy
+) -> None:
+    rule = Rule("login", limit=2, per=60)
+    passes = RemoteLimiter(service.url, timeout=5, on_outage="allow")
+    denies = RemoteLimiter(service.url, timeout=5, on_outage="deny")
+    try:
+        decision = await passes.taker(rule)("ada", 1)
+        assert decision is not None
+        assert (decision.allowed, decision.remaining) == (True, 1)
+        proxy.hold()
+        assert await passes.taker(rule)("ada", 1) is None, "it passes, undecided"
+        with pytest.raises(Unavailable):
+            await denies.taker(rule)("ada", 1)
+    finally:
+        await passes.close()
+        await denies.close()
+
+
+def test_a_service_starts_without_its_store_and_says_so(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    server.kill()
+    with running_service(tmp_path, "--store", server.url, "--store-timeout", "0.2") as service:
+        assert httpx.get(f"{service.url}/readyz").status_code == 503
+        assert httpx.get(f"{service.url}/v1/counters/c").status_code == 503
+        server.start()
+        asyncio.run(_until_ready(service))
+        assert httpx.get(f"{service.url}/v1/counters/c").status_code == 404
+        assert service.stop() == 0
+
+
+async def _until_ready(service: Service) -> None:
+    async with httpx.AsyncClient(base_url=service.url) as http:
+
+        async def ready() -> bool:
+            return await status(http, "/readyz") == 200
+
+        await until(ready)
+
+
+def test_no_line_holds_the_password(acl_server: RedisServer, tmp_path: Path) -> None:
+    url = f"redis://app:not-the-password@127.0.0.1:{acl_server.port}"
+    environ = {"REALTIME_STORE": url}
+    with running_service(tmp_path, "--store-timeout", "0.2", env=environ) as service:
+        assert httpx.get(f"{service.url}/v1/counters/c").status_code == 503
+        assert "not-the-password" not in httpx.get(f"{service.url}/readyz").text
+        assert service.stop() == 0
+        assert service.process.stdout is not None
+        said = service.process.stdout.read() + "".join(service.log)
+    assert "invalid username-password pair" in said
+    assert "not-the-password" not in said
