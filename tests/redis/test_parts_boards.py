@@ -55,6 +55,42 @@ def test_a_batch_may_be_larger_than_what_lua_unpacks(
     pair.check_contents()
 
 
+@pytest.mark.parametrize("descending", [True, False])
+@pytest.mark.parametrize("competition", [True, False])
+def test_every_page_of_a_board(pair: Pair, descending: bool, competition: bool) -> None:
+    """Around each member, at each offset, within each range of scores: the ends are the trouble."""
+    rules = board(descending=descending, competition=competition)
+    fill(pair, 8, rules)
+    pair.sorted_sets.around(rules, b"nobody", 2)
+    for at in range(10):
+        for width in range(7):
+            pair.sorted_sets.around(rules, b"m%d" % at, width, metadata=at % 2 == 0)
+            pair.sorted_sets.page(rules, at, width, metadata=at % 2 == 1)
+            for offset in range(3):
+                scores = (float(at // 3), float(width // 2))
+                pair.sorted_sets.page_by_score(rules, *scores, offset, width, metadata=at % 2 == 1)
+
+
+def test_who_is_removed_takes_the_metadata_along(pair: Pair) -> None:
+    fill(pair, 4)
+    for member in (b"m1", b"m2", b"m1", b"nobody", b"m3", b"m0"):
+        pair.sorted_sets.remove(BOARD, member)
+        pair.check_contents()
+
+
+def test_metadata_comes_with_a_score_that_changes_something_only(pair: Pair) -> None:
+    entries = [
+        Submit(b"a", 5.0, b"1"), Submit(b"a", 5.0, b"2"), Submit(b"a", 4.0, b"3"),
+        Submit(b"b", 1.0), Submit(b"b", 2.0, b""), Submit(b"b", 3.0),
+    ]  # fmt: skip
+    for rules in (BOARD, board(keep="latest"), board(keep="sum")):
+        pair.sorted_sets.submit(rules, entries)
+        pair.check_contents()
+        for entry in entries:
+            pair.sorted_sets.submit(rules, [entry])
+            pair.check_contents()
+
+
 def test_a_member_who_is_trimmed_at_once_has_no_rank(pair: Pair) -> None:
     """Also where an equal score, which stays, has one."""
     for competition in (True, False):

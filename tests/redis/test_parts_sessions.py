@@ -125,6 +125,14 @@ def test_the_index_lives_as_long_as_the_last_session_may(pair: Pair) -> None:
     pair.check_contents()
 
 
+def test_at_its_absolute_deadline_a_session_leaves_the_index(pair: Pair) -> None:
+    create(pair, b"long", absolute=3 * HOUR)
+    create(pair, b"short", absolute=HOUR)
+    pair.advance(HOUR)
+    create(pair, b"next")
+    pair.check_contents()
+
+
 def test_sessions_are_listed_oldest_first_and_none_is_touched(pair: Pair) -> None:
     for number, absolute in enumerate((5, 3, 4, 3)):
         create(pair, b"%d" % number, absolute=absolute * HOUR, fields={b"n": b"%d" % number})
