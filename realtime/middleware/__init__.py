@@ -7,6 +7,7 @@ from realtime.middleware.limiter import EmbeddedLimiter, Limiter
 from realtime.middleware.ratelimit import RateLimitMiddleware
 from realtime.middleware.remote import RemoteLimiter
 from realtime.middleware.rules import Rule
+from realtime.middleware.store import StoreLimiter
 
 __all__ = [
     "EmbeddedLimiter",
@@ -14,5 +15,6 @@ __all__ = [
     "RateLimitMiddleware",
     "RemoteLimiter",
     "Rule",
+    "StoreLimiter",
     "client_address",
 ]

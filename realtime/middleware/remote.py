@@ -1,11 +1,7 @@
 """The limiter at the other end of HTTP: one service that counts for many processes.
 
-It is asked with a deadline for each decision, because a limiter that can hold up the app is
-worse than none. Whatever goes wrong on the way - no connection, silence, nonsense - is an
-outage, and whoever configured the limiter has said what happens then: requests pass
-without headers (``allow``), or are answered 503 (``deny``). After a few outages in a row
-nothing is asked for a moment, so that a dead service does not cost every request the
-deadline. Nothing is ever raised into the app but `Unavailable`.
+It is asked with a deadline for each decision; what happens where there is none, see
+`realtime.middleware.outage`. Nothing is ever raised into the app but `Unavailable`.
 
 Rules are defined on the service at the start, before their first use otherwise, and again
 when the service says that it does not know one. A key without the scope to define rules is
@@ -17,22 +13,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 
 from realtime.backends.base import NEVER, Decision
-from realtime.errors import Unavailable
 from realtime.middleware.limiter import Take, TakeAll, TakeNow
-from realtime.middleware.occasional import Occasional
+from realtime.middleware.outage import OnOutage, Outages, reason
 from realtime.middleware.rules import Rule
 
 __all__ = ["RemoteLimiter"]
-
-OUTAGES_IN_A_ROW = 5
-PAUSE = 1.0
-"""Seconds without a question after that many outages in a row."""
 
 SECOND = 1_000_000
 
@@ -52,7 +43,7 @@ class RemoteLimiter:
         api_key: str | None = None,
         *,
         timeout: float = 0.05,
-        on_outage: Literal["allow", "deny"] = "allow",
+        on_outage: OnOutage = "allow",
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """``timeout`` is for the whole decision, in seconds. ``transport`` is httpx's own."""
@@ -61,13 +52,10 @@ class RemoteLimiter:
             raise ValueError(f"{url!r} is no URL of a service: http://host:port")
         self._headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
         self._timeout = timeout
-        self._denies = on_outage == "deny"
         self._transport = transport
         self._client: httpx.AsyncClient | None = None
         self._defined: set[str] = set()
-        self._outages = 0
-        self._resumes_at = 0.0
-        self._lines = Occasional(log)
+        self._outages = Outages(url, timeout, on_outage, log)
 
     def taker_now(self, rule: Rule) -> TakeNow | None:
         """There is always a wire to wait for."""
@@ -94,7 +82,7 @@ class RemoteLimiter:
             async with asyncio.timeout(self._timeout * max(1, len(rules))):
                 await self._define(rules)
         except Exception as error:
-            self._lines.warn(f"the rules are not defined yet: {_reason(error)}")
+            self._outages.warn(f"the rules are not defined yet: {reason(error)}")
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -104,28 +92,8 @@ class RemoteLimiter:
     async def _ask(
         self, rules: Sequence[Rule], path: str, body: Mapping[str, object]
     ) -> list[Decision] | None:
-        """The decisions, in order; None if requests pass during an outage.
-
-        Every exception is an outage: one that we did not think of must not reach the app.
-        """
-        if asyncio.get_running_loop().time() >= self._resumes_at:
-            try:
-                async with asyncio.timeout(self._timeout):
-                    decisions = await self._decisions(rules, path, body)
-            except Exception as error:
-                self._note_outage(error)
-            else:
-                self._outages = 0
-                return decisions
-        if self._denies:
-            raise Unavailable("the limiter cannot be asked")
-        return None
-
-    def _note_outage(self, error: Exception) -> None:
-        self._outages += 1
-        if self._outages >= OUTAGES_IN_A_ROW:
-            self._resumes_at = asyncio.get_running_loop().time() + PAUSE
-        self._lines.warn(f"no decision from {self._url}: {_reason(error)}")
+        """The decisions, in order; None if requests pass during an outage."""
+        return await self._outages.ask(lambda: self._decisions(rules, path, body))
 
     async def _decisions(
         self, rules: Sequence[Rule], path: str, body: Mapping[str, object]
@@ -146,7 +114,7 @@ class RemoteLimiter:
                 f"/v1/limits/{quote(rule.name, safe='')}", json=_definition(rule)
             )
             if response.status_code == 403:
-                self._lines.warn(f"{rule.name} is not ours to define: the key lacks limits:admin")
+                self._outages.warn(f"{rule.name} is not ours to define: the key lacks limits:admin")
             elif response.status_code != 200:
                 raise _Outage(f"it answers {response.status_code}: {response.text[:200]}")
             self._defined.add(rule.name)
@@ -184,9 +152,3 @@ def _decision(answer: Mapping[str, Any]) -> Decision:
         retry_after=NEVER if wait is None else round(wait * SECOND),
         reset_after=round(answer["reset_after"] * SECOND),
     )
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "it did not answer in time"
-    return str(error) or type(error).__name__
