@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from engine.engine import Engine
@@ -18,13 +17,10 @@ from realtime.backends.redis.address import parse
 from realtime.backends.redis.calls import Calls
 from realtime.backends.redis.dial import Options
 from realtime.backends.redis.store import RedisStore
-from tests.redis.clock import ServerClock
-from tests.redis.servers import RedisServer, running_redis
+from tests.redis.servers import RedisServer
+from tests.redis.stores import PATIENCE
 
 __all__ = ["Contents", "Pair", "running_pair"]
-
-PATIENCE = 30.0
-"""Seconds for an answer: the machine may be busy, and time is not what is tested here."""
 
 LAG = 3_000
 """Microseconds by which Redis may drop a key later than the engine: its deadlines are whole
@@ -57,12 +53,13 @@ class _Part:
 class Pair:
     """The embedded backend and the one on a real Redis.
 
-    pair.counters.add(b"c", 1)              # on both, which must answer the same
-    pair.run(pair.redis.counters.get(…))    # on one
+    ``pair.counters.add(b"c", 1)`` asks both, who must answer the same;
+    ``pair.run(pair.redis.counters.get([b"c"]))`` asks one of them.
     """
 
-    def __init__(self, server: RedisServer, clock: ServerClock, client: Any) -> None:
-        self.clock = clock
+    def __init__(self, server: RedisServer, client: Any) -> None:
+        assert server.clock is not None
+        self.clock = server.clock
         self.client = client
         self._runner = asyncio.Runner()
         # Not started: its own tasks would keep keys that the engine has no use for.
@@ -176,11 +173,10 @@ def _comparable(answer: Any) -> object:
 
 
 @contextlib.contextmanager
-def running_pair(folder: Path) -> Iterator[Pair]:
-    """A server with its files in ``folder``, and an engine beside it."""
-    clock = ServerClock(folder)
-    with running_redis(folder, clock=clock) as server, server.client() as client:
-        pair = Pair(server, clock, client)
+def running_pair(server: RedisServer) -> Iterator[Pair]:
+    """An engine beside the server, which goes by a clock of the test's."""
+    with server.client() as client:
+        pair = Pair(server, client)
         try:
             yield pair
         finally:

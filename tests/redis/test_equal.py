@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -24,6 +23,7 @@ from realtime.backends.base import (
 )
 from realtime.backends.keys import board_key, session_key, shard_of, user_key
 from tests.redis.pair import Pair, running_pair
+from tests.redis.servers import RedisServer
 
 STRINGS = st.sampled_from([b"s1", b"s2", b"s3"])
 """Values and counters meet here."""
@@ -281,13 +281,13 @@ class Equal(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    with running_pair(tmp_path) as pair:
+def pair(frozen_redis: RedisServer) -> Iterator[Pair]:
+    with running_pair(frozen_redis) as pair:
         yield pair
 
 
 def test_both_backends_are_one(pair: Pair) -> None:
     run_state_machine_as_test(
         type("EqualOnThisServer", (Equal,), {"pair": pair}),
-        settings=settings(max_examples=100, stateful_step_count=60, deadline=None),
+        settings=settings(max_examples=250, stateful_step_count=60, deadline=None),
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from realtime.backends.base import Board, Ranking, Submit
 from tests.redis.pair import Pair, running_pair
+from tests.redis.servers import RedisServer
 
 KEY = b"lb:{arcade}"
 BOARD = Board(KEY, Ranking())
@@ -17,8 +17,8 @@ MORE_THAN_LUA_UNPACKS = 8_500
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    with running_pair(tmp_path) as pair:
+def pair(frozen_redis: RedisServer) -> Iterator[Pair]:
+    with running_pair(frozen_redis) as pair:
         yield pair
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import gcd
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +27,7 @@ from realtime.backends.base import (
     WrongType,
 )
 from tests.redis.pair import Pair, running_pair
+from tests.redis.servers import RedisServer
 
 KEY = b"rl:r:{k}"
 LIFETIME = 100 * 366 * DAY
@@ -41,8 +41,8 @@ on_one_server = settings(
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    with running_pair(tmp_path) as pair:
+def pair(frozen_redis: RedisServer) -> Iterator[Pair]:
+    with running_pair(frozen_redis) as pair:
         yield pair
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,13 +10,14 @@ from engine.clock import HOUR, MINUTE, SECOND
 from realtime.backends.base import SessionKeys
 from realtime.backends.keys import session_key, shard_of, user_key
 from tests.redis.pair import Pair, running_pair
+from tests.redis.servers import RedisServer
 
 ADA = user_key(b"ada")
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    with running_pair(tmp_path) as pair:
+def pair(frozen_redis: RedisServer) -> Iterator[Pair]:
+    with running_pair(frozen_redis) as pair:
         yield pair
 
 

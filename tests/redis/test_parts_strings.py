@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,13 +16,14 @@ from realtime.backends.redis.calls import Calls, CrossSlot
 from realtime.backends.redis.scripts import Script
 from realtime.backends.redis.strings import Counters
 from tests.redis.pair import Pair, running_pair
+from tests.redis.servers import RedisServer
 
 KEY = b"cnt:{c}"
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    with running_pair(tmp_path) as pair:
+def pair(frozen_redis: RedisServer) -> Iterator[Pair]:
+    with running_pair(frozen_redis) as pair:
         yield pair
 
 
