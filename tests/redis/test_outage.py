@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable
@@ -136,6 +137,36 @@ async def test_what_may_have_been_done_is_not_done_twice(proxy: Proxy, store: Re
     proxy.carry()
     await until(lambda: is_up(store.backend))
     assert await store.backend.counters.get([b"cnt:{c}"]) == [1]
+
+
+async def test_an_answer_that_comes_too_late_is_nobody_s(proxy: Proxy) -> None:
+    """Whoever asks next must not get it."""
+    async with store_at(proxy.url, timeout=0.05) as store:
+        values = store.backend.values
+        await until(lambda: is_up(store.backend))
+        for number in range(50):
+            await values.set(b"k%d" % number, b"%d" % number)
+        answered = late = 0
+        loop = asyncio.get_running_loop()
+        end = loop.time() + 1.5
+
+        async def ask(number: int) -> None:
+            nonlocal answered, late
+            while loop.time() < end:
+                try:
+                    assert await values.get(b"k%d" % number) == b"%d" % number
+                    answered += 1
+                except BackendUnavailable:
+                    late += 1
+                    await asyncio.sleep(0.005)
+
+        asking = asyncio.gather(*[ask(number) for number in range(50)])
+        draw = random.Random(1)
+        while not asking.done():
+            proxy.delay = draw.choice([0, 0, 0.01, 0.0225, 0.025, 0.0275])  # both ways: 50 ms
+            await asyncio.sleep(0.03)
+        await asking
+        assert answered and late
 
 
 async def test_a_server_that_restarts_is_found_again(

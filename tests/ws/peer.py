@@ -213,5 +213,6 @@ class Peer:
         return await self._in_time(self.reader.readexactly(size))
 
     async def _in_time(self, reading: Any) -> bytes:
-        data: bytes = await asyncio.wait_for(reading, PATIENCE)
+        async with asyncio.timeout(PATIENCE):  # wait_for may lose a cancellation
+            data: bytes = await reading
         return data

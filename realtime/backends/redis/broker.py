@@ -41,7 +41,7 @@ __all__ = ["Broker"]
 
 log = logging.getLogger("realtime.store")
 
-LOOK_BACK = 30.0
+LOOK_BACK = 60.0
 """Seconds after which the position of a quiet channel is compared with the store's."""
 
 AT_ONCE = 200

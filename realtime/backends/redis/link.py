@@ -213,15 +213,16 @@ class Link:
 
     async def _serve(self, connection: AbstractConnection) -> str:
         """Until something is wrong; what it is."""
-        assert self._broken is not None
+        broken = self._broken
+        assert broken is not None
         work: list[asyncio.Future[Any]] = [
-            asyncio.ensure_future(self._read(connection)),
-            asyncio.ensure_future(self._write(connection)),
-            self._broken,
+            asyncio.ensure_future(self._read(connection, broken)),
+            asyncio.ensure_future(self._write(connection, broken)),
+            broken,
         ]
         try:
             done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
-            return _why(done.pop())
+            return _why(broken if broken.done() else done.pop())
         finally:
             for task in work:
                 task.cancel()
@@ -281,10 +282,12 @@ class Link:
 
     # What runs while it is up
 
-    async def _write(self, connection: AbstractConnection) -> None:
+    async def _write(self, connection: AbstractConnection, broken: asyncio.Future[str]) -> None:
         wake = self._wake
         while True:
             await wake.wait()
+            if broken.done():
+                return  # what waits may go with the next connection
             wake.clear()
             batch, self._waiting = self._waiting, []
             if not batch:
@@ -304,7 +307,7 @@ class Link:
         words = (*question.words, self.run_id) if question.signed else question.words
         return _pack(words)
 
-    async def _read(self, connection: AbstractConnection) -> None:
+    async def _read(self, connection: AbstractConnection, broken: asyncio.Future[str]) -> None:
         read, push_type = connection.read_response, hiredis.PushNotification
         while True:
             answer: Any
@@ -312,9 +315,11 @@ class Link:
                 answer = await read(timeout=math.inf, disconnect_on_error=False, push_request=True)
             except ResponseError as error:
                 answer = _failure(error)
+            if broken.done():
+                return  # the questions have been given up: their answers are nobody's
             if type(answer) is push_type:
                 self._take_push(answer)
-            elif self._asked:  # else its question has run out of time, and the link is cut
+            elif self._asked:
                 self._answered = True
                 self._settle(self._asked.popleft(), answer)
 
