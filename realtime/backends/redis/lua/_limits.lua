@@ -6,15 +6,19 @@
 -- Each rule answers: whether the cost is allowed (nil: the state is none), the text to store (nil:
 -- nothing), the microsecond at which it may be forgotten.
 
-local function numbers_of(state)
-  local found = {}
-  for word in string.gmatch(state, '%S+') do
-    if not string.find(word, '^%-?%d+$') then
-      return nil
+local ONE, TWO, THREE = '^(%-?%d+)$', '^(%-?%d+) (%-?%d+)$', '^(%-?%d+) (%-?%d+) (%-?%d+)$'
+
+-- The numbers of a state, nil if it is none. Nearly always it is one of the rule's own.
+local function numbers_of(state, own)
+  local a, b, c = string.match(state, own)
+  if not a then
+    a, b, c = string.match(state, THREE)
+    if not a then
+      a, b = string.match(state, TWO)
+      a = a or string.match(state, ONE)
     end
-    found[#found + 1] = tonumber(word)
   end
-  return found
+  return tonumber(a), tonumber(b), tonumber(c)
 end
 
 -- ceil(a * b / c), exactly, for a below 2^35 and b, c below 2^45: long division, seven bits of `a`
@@ -35,12 +39,11 @@ end
 
 -- When the bucket is full, in this rule's ticks, rounded up: microseconds and part. The part may be
 -- a whole microsecond; whoever adds to it carries that.
-local function full_at(found, scale)
-  local us, part, old = found[1], found[2], found[3]
-  if #found == 2 then
-    return 0, 0 -- another algorithm's: it cannot be converted
-  elseif #found ~= 3 then
+local function full_at(us, part, old, scale)
+  if not part then
     return us, 0
+  elseif not old then
+    return 0, 0 -- another algorithm's: it cannot be converted
   elseif old == scale and part < scale then
     return us, part
   end
@@ -59,11 +62,11 @@ end
 local function token_bucket(now, state, scale, capacity, capacity_part, price, price_part)
   local us, part = now, 0
   if state then
-    local found = numbers_of(state)
-    if not found or #found == 0 then
+    local first, second, third = numbers_of(state, scale == 1 and ONE or THREE)
+    if not first then
       return nil
     end
-    us, part = full_at(found, scale)
+    us, part = full_at(first, second, third, scale)
   end
   local horizon = now + capacity -- and capacity_part: an empty bucket is full by then
   local is_ahead = is_later(us, part, horizon, capacity_part)
@@ -84,22 +87,17 @@ local function token_bucket(now, state, scale, capacity, capacity_part, price, p
   return false
 end
 
--- The numbers of a window's state; `fresh` where there is none, or it is another algorithm's.
-local function window_of(state, count, fresh)
-  if not state then
-    return fresh
-  end
-  local found = numbers_of(state)
-  return found and (#found == count and found or fresh)
-end
-
 local function fixed_window(now, state, quota, period, cost)
   local window = math.floor(now / period)
-  local found = window_of(state, 2, {window, 0})
-  if not found then
-    return nil
+  local seen, spent, third = window, 0, nil
+  if state then
+    seen, spent, third = numbers_of(state, TWO)
+    if not seen then
+      return nil
+    elseif not spent or third then
+      seen, spent = window, 0 -- another algorithm's
+    end
   end
-  local seen, spent = found[1], found[2]
   if seen < window then
     spent = 0
   end
@@ -114,11 +112,15 @@ end
 
 local function sliding_window(now, state, quota, period, cost)
   local window = math.floor(now / period)
-  local found = window_of(state, 3, {window, 0, 0})
-  if not found then
-    return nil
+  local seen, previous, current = window, 0, 0
+  if state then
+    seen, previous, current = numbers_of(state, THREE)
+    if not seen then
+      return nil
+    elseif not current then
+      seen, previous, current = window, 0, 0 -- another algorithm's
+    end
   end
-  local seen, previous, current = unpack(found)
   if seen < window then
     previous, current = seen == window - 1 and current or 0, 0
   end
