@@ -122,6 +122,30 @@ def test_a_take_is_what_the_engine_says(
         pair.advance(max(data.draw(jumps | st.integers(0, 3)), -pair.clock()))
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        TokenBucket(1, 5, 3),
+        TokenBucket(2, 3, 5),
+        TokenBucket(7, 1000, 2),
+        FixedWindow(3, 1),
+        SlidingWindow(3, 1),
+    ],
+    ids=str,
+)
+def test_what_another_rule_left_is_read_as_the_engine_reads_it(pair: Pair, rule: LimitRule) -> None:
+    """Windows of a microsecond have numbers like instants, and spent counts like parts of one."""
+    heads = [pair.clock() + ahead for ahead in (-2, 0, 1, SECOND)]
+    counts = (0, 1, 2, 7, 1001)
+    tails = [(), *((n,) for n in counts), *((n, m) for n in counts for m in counts)]
+    for head in heads:
+        for tail in tails:
+            pair.reset()
+            put(pair, KEY, (head, *tail))
+            pair.buckets.take(KEY, rule, 2)
+            pair.check_contents()
+
+
 @on_one_server
 @given(st.data(), st.lists(rules, min_size=1, max_size=3), st.integers(0, 2**50))
 def test_several_takes_are_one_step(
