@@ -49,11 +49,16 @@ class Load:
     """By what was asked."""
     _stop: bool = False
 
+    def __post_init__(self) -> None:
+        self.task = asyncio.create_task(self.run())
+
     async def run(self) -> None:
         await asyncio.gather(*[self._submit(number) for number in range(WRITERS)], self._publish())
 
-    def stop(self) -> None:
+    async def finish(self) -> None:
+        """Begin nothing more, and wait for what was begun."""
         self._stop = True
+        await self.task
 
     async def _submit(self, writer: int) -> None:
         for number in range(10_000_000):
@@ -93,15 +98,12 @@ async def loaded(nodes: Sequence[Service]) -> AsyncIterator[Load]:
     limits = httpx.Limits(max_connections=WRITERS + 4, max_keepalive_connections=WRITERS + 4)
     async with httpx.AsyncClient(limits=limits, timeout=30) as http:
         load = Load(nodes, http)
-        task = asyncio.create_task(load.run())
         try:
-            await until(lambda: load.successes > 200 or task.done())
+            await until(lambda: load.successes > 200 or load.task.done())
             yield load
-            load.stop()
-            await task
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            load.task.cancel()
+            await asyncio.gather(load.task, return_exceptions=True)
 
 
 async def entries(http: httpx.AsyncClient, node: Service) -> dict[str, int]:
@@ -151,7 +153,7 @@ async def survive(nodes: list[Service], kill: Callable[[], object]) -> None:
             return bool(load.errors) and min(load.last_success.values()) - last > AFTERWARDS
 
         await until(calm, WINDOW + 10)
-        load.stop()
+        await load.finish()
         assert min(load.errors) >= killed, "errors before anything was wrong"
         window = max(load.errors) - killed
         print(f"\nerrors for {window:.2f} s, {len(load.answered):,} scores answered")  # noqa: T201

@@ -32,6 +32,7 @@ from realtime.backends.base import (
 from realtime.backends.keys import topic_key
 from realtime.backends.redis.address import Host
 from realtime.backends.redis.calls import CommandFailed
+from realtime.backends.redis.ending import end
 from realtime.backends.redis.link import Figures, Link, Push
 from realtime.backends.redis.probe import PROBE, Probes
 from realtime.backends.redis.topology import Topology
@@ -190,8 +191,7 @@ class Broker:
         self._fleet.prune()
 
     async def close(self) -> None:
-        for task in self._recovering:
-            task.cancel()
+        await end(self._recovering)
         await self._fleet.close()
 
     # Links
@@ -258,7 +258,8 @@ class Broker:
     def _advance(self, topic: Topic, item: Publication, epoch: str) -> None:
         """Deliver what comes next; what does not, says that something is missing."""
         if topic.held is not None:
-            topic.held.append((item, epoch))
+            if len(topic.held) < MAX_MISSED:  # what is over it will be missed, and read anew
+                topic.held.append((item, epoch))
             return
         last = topic.last
         had = last or topic.noted or Position(item.offset - 1, epoch)

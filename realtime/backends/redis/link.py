@@ -31,6 +31,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from realtime.backends.base import BackendUnavailable
 from realtime.backends.redis.calls import CommandFailed
+from realtime.backends.redis.ending import end
 
 __all__ = ["Figures", "Greeted", "Link", "Push", "Unusable"]
 
@@ -215,18 +216,15 @@ class Link:
         """Until something is wrong; what it is."""
         broken = self._broken
         assert broken is not None
-        work: list[asyncio.Future[Any]] = [
-            asyncio.ensure_future(self._read(connection, broken)),
-            asyncio.ensure_future(self._write(connection, broken)),
-            broken,
-        ]
+        reading = asyncio.create_task(self._read(connection, broken))
+        writing = asyncio.create_task(self._write(connection, broken))
+        work: list[asyncio.Future[Any]] = [reading, writing, broken]
         try:
             done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
             return _why(broken if broken.done() else done.pop())
         finally:
-            for task in work:
-                task.cancel()
-            await asyncio.gather(*work, return_exceptions=True)
+            broken.cancel()
+            await end([reading, writing])
             await connection.disconnect(nowait=True)
 
     def _let_go(self, reason: str) -> None:

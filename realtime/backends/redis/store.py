@@ -27,6 +27,7 @@ from realtime.backends.redis.broker import Broker
 from realtime.backends.redis.buckets import Buckets
 from realtime.backends.redis.channels import Channels
 from realtime.backends.redis.dial import Options
+from realtime.backends.redis.ending import end
 from realtime.backends.redis.link import Figures, Link, Push
 from realtime.backends.redis.presence import Presence
 from realtime.backends.redis.sessions import Sessions
@@ -106,9 +107,7 @@ class RedisStore:
 
     async def close(self) -> None:
         """Take leave. What was not answered by now fails."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         try:
             async with asyncio.timeout(CLOSING):
                 await self._presence.close()

@@ -16,6 +16,7 @@ from redis.crc import key_slot
 from realtime.backends.base import BackendUnavailable
 from realtime.backends.redis.address import Host
 from realtime.backends.redis.calls import CommandFailed, CrossSlot
+from realtime.backends.redis.ending import end
 from realtime.backends.redis.link import Link
 from realtime.backends.redis.scripts import Script
 from realtime.backends.redis.topology import Topology
@@ -44,6 +45,7 @@ class Fleet:
         self._topology = topology
         self._make = make
         self._links: dict[Host, tuple[Link, asyncio.Task[None]]] = {}
+        self._endings: set[asyncio.Task[None]] = set()
 
     def link(self, host: Host) -> Link:
         found = self._links.get(host)
@@ -61,14 +63,15 @@ class Fleet:
     def prune(self) -> None:
         """Let go of links to who is no master any more."""
         for host in self._links.keys() - set(self._topology.hosts()):
-            self._links.pop(host)[1].cancel()
+            ending = asyncio.get_running_loop().create_task(end([self._links.pop(host)[1]]))
+            self._endings.add(ending)
+            ending.add_done_callback(self._endings.discard)
 
     async def close(self) -> None:
         tasks = [task for _, task in self._links.values()]
         self._links.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
+        await asyncio.gather(*self._endings)
 
 
 class Wire:
