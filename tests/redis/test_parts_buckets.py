@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from engine.clock import DAY, SECOND
+from engine.clock import SECOND
 from engine.keyspace import String, text
-from engine.limits import MAX_LIMIT, MAX_PERIOD
+from engine.limits import MAX_LIMIT, MAX_PERIOD, MAX_REFILL
 from realtime.backends.base import (
     Decision,
     FixedWindow,
@@ -30,8 +30,8 @@ from tests.redis.pair import Pair, running_pair
 from tests.redis.servers import RedisServer
 
 KEY = b"rl:r:{k}"
-LIFETIME = 100 * 366 * DAY
-"""A token bucket fills within that, see `engine.limits`."""
+LIFETIME = MAX_REFILL
+"""Of a state that is put there by hand."""
 
 on_one_server = settings(
     max_examples=300,
@@ -55,7 +55,7 @@ def sizes(most: int) -> st.SearchStrategy[int]:
 
 buckets = (
     st.tuples(sizes(MAX_LIMIT), sizes(MAX_PERIOD), sizes(MAX_LIMIT))
-    .filter(lambda rule: rule[1] * rule[2] <= LIFETIME * rule[0])
+    .filter(lambda rule: rule[1] * rule[2] <= MAX_REFILL * rule[0])
     .map(lambda rule: TokenBucket(*rule))
 )
 fixed = st.builds(FixedWindow, sizes(MAX_LIMIT), sizes(MAX_PERIOD))

@@ -47,7 +47,8 @@ class SortedSets:
             return await self._submit_many([board], entries)
         member, score, note = entry = entries[0]
         words = [member, _double(score)] if note is None else [member, _double(score), note]
-        answer = await self._calls.run(SUBMIT, _keys(board), *_rules(board.ranking), *words)
+        keys = _keys(board, note is not None or board.ranking.max_entries is not None)
+        answer = await self._calls.run(SUBMIT, keys, *_rules(board.ranking), *words)
         if len(answer) == 1:
             raise _refusal(board.ranking, entry, answer[0])
         return [_submission(board.ranking, entry, *answer)]
@@ -74,7 +75,9 @@ class SortedSets:
 
     async def page(self, board: Board, offset: int, limit: int, *, metadata: bool = False) -> Page:
         bounds = (b"%d" % max(0, offset), b"%d" % (offset + limit - 1))
-        answer = await self._calls.run(PAGE, _keys(board), *_shown(board, metadata), *bounds)
+        answer = await self._calls.run(
+            PAGE, _keys(board, metadata), *_shown(board, metadata), *bounds
+        )
         return _page(*answer)
 
     async def page_by_score(
@@ -89,7 +92,9 @@ class SortedSets:
     ) -> Page:
         bounds = (_double(minimum), _double(maximum), b"%d" % offset, b"%d" % limit)
         return _page(
-            *await self._calls.run(PAGE_BY_SCORE, _keys(board), *_shown(board, metadata), *bounds)
+            *await self._calls.run(
+                PAGE_BY_SCORE, _keys(board, metadata), *_shown(board, metadata), *bounds
+            )
         )
 
     async def members(
@@ -97,7 +102,7 @@ class SortedSets:
     ) -> Page:
         wanted = list(dict.fromkeys(members))
         total, scores, ranks, *notes = await self._calls.run(
-            MEMBERS, _keys(board), *_shown(board, metadata), *wanted
+            MEMBERS, _keys(board, metadata), *_shown(board, metadata), *wanted
         )
         entries = [
             _new(Entry, (rank, member, float(score), note))
@@ -115,7 +120,7 @@ class SortedSets:
         self, board: Board, member: bytes, radius: int, *, metadata: bool = False
     ) -> Page | None:
         answer = await self._calls.run(
-            AROUND, _keys(board), *_shown(board, metadata), member, b"%d" % radius
+            AROUND, _keys(board, metadata), *_shown(board, metadata), member, b"%d" % radius
         )
         return None if answer is None else _page(*answer)
 
@@ -137,8 +142,10 @@ class SortedSets:
         ]
 
 
-def _keys(board: Board) -> tuple[bytes, bytes]:
-    return board.key, board.key + META
+def _keys(board: Board, metadata: bool = True) -> tuple[bytes, ...]:
+    """The keys of a step. While a slot moves between two servers, a step on several keys has to
+    wait until all have come, also for one that does not exist: none is named without need."""
+    return (board.key, board.key + META) if metadata else (board.key,)
 
 
 @lru_cache(maxsize=4096)

@@ -19,14 +19,17 @@ end
 local function page(board, meta, order, ranks, total, first, last, metadata)
   local range = order == 'desc' and 'ZREVRANGE' or 'ZRANGE'
   local rows = last < first and {} or redis.call(range, board, first, last, 'WITHSCORES')
-  local shared = ranks == 'competition' and rows[1] and rank_of(board, order, ranks, rows[1], rows[2])
+  local shared = false
+  if ranks == 'competition' and rows[1] then
+    shared = rank_of(board, order, ranks, rows[1], rows[2])
+  end
   if metadata ~= '1' then
-    return {total, first, shared or false, rows}
+    return {total, first, shared, rows}
   end
   local members = {}
   for at = 1, #rows, 2 do
     members[#members + 1] = rows[at]
   end
-  return {total, first, shared or false, rows, gather('HMGET', meta, members)}
+  return {total, first, shared, rows, gather('HMGET', meta, members)}
 end
 

@@ -141,6 +141,7 @@ local function look()
 end
 
 local RULES = {
-  token_bucket = token_bucket, fixed_window = fixed_window, sliding_window = sliding_window, look = look
+  token_bucket = token_bucket, fixed_window = fixed_window, sliding_window = sliding_window,
+  look = look
 }
 

@@ -1,5 +1,5 @@
 -- A full page with the member in its middle; at an end it slides to stay full.
--- KEYS: board, metadata. ARGV: order, ranks, metadata, member, radius. Answers as `page`, or nil.
+-- KEYS: board[, metadata]. ARGV: order, ranks, metadata, member, radius. Answers as `page`, or nil.
 local order, ranks, metadata, member, radius = unpack(ARGV)
 local index = redis.call(order == 'desc' and 'ZREVRANK' or 'ZRANK', KEYS[1], member)
 if not index then

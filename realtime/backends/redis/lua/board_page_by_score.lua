@@ -1,5 +1,5 @@
 -- A page of the entries within scores, both included.
--- KEYS: board, metadata. ARGV: order, ranks, metadata, lowest, highest, offset, limit.
+-- KEYS: board[, metadata]. ARGV: order, ranks, metadata, lowest, highest, offset, limit.
 -- Answers as `page`, where the total counts those within. By index, since BYSCORE would walk over
 -- what the offset passes.
 local order, ranks, metadata, lowest, highest, offset, limit = unpack(ARGV)

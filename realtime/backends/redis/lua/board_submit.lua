@@ -1,4 +1,4 @@
--- One score to one board. KEYS: board, metadata.
+-- One score to one board. KEYS: board[, metadata: if there is any, or `most`].
 -- ARGV: order, ranks, keep, most ('': any number), low, high ('': none), member, score[, metadata].
 -- Answers {score before, rank before, rank after}; {score before} if the score is out of bounds.
 local board, meta = KEYS[1], KEYS[2]
