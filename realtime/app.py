@@ -25,7 +25,7 @@ from realtime.collector import Collector
 from realtime.direct import direct_http
 from realtime.http import api
 from realtime.metrics import Probe
-from realtime.server import BoundedHttp, HttpBounds, bounded_http, cut_off_slow_requests
+from realtime.server import HttpBounds, cut_off_slow_requests
 from realtime.services import Services
 from realtime.services.channels import HistoryPolicy
 from realtime.services.live import LiveBoards
@@ -87,11 +87,8 @@ class Application:
             queue_bytes=settings.ws_queue_bytes,
             message_bytes=settings.ws_message_bytes,
         )
-        http: type[BoundedHttp]
-        if self.services.backend.immediate:
-            http = direct_http(bounds, lambda: self.state.ready, self.http)
-        else:
-            http = bounded_http(bounds, lambda: self.state.ready)
+        waits = not self.services.backend.immediate
+        http = direct_http(bounds, lambda: self.state.ready, self.http, waits=waits)
         config = uvicorn.Config(
             self.http,
             http=http,

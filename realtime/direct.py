@@ -1,13 +1,15 @@
-"""The short way from bytes to an answer, for requests that nobody has to wait for.
+"""The short way from bytes to an answer, for requests that are simple.
 
 uvicorn gives each request a task, an event, a scope and half a dozen messages, so that
-any application may wait in the middle of it. Ours does not: on a backend that never
-suspends, a request under ``/v1/`` is answered in one go once it has arrived. `DirectHttp` does
-just that, within the parser's callback: no task, no messages, one write.
+any application may do anything in the middle of it. Ours does not: a request under ``/v1/`` is
+answered in one go once it has arrived. `DirectHttp` does just that. On a backend that never
+suspends it does so within the parser's callback: no task, no messages, one write. On a store
+that has to be waited for, a request is a task, and still no message; `_Pending` then stands
+where uvicorn looks whether it may begin with the next request of the connection.
 
 Whatever is not so simple goes the long way, which is uvicorn's own: other paths, bodies of
-unknown or excessive length, operations that may wait, a peer that does not read its answers,
-a peer that sends so many requests at once that others would have to wait.
+unknown or excessive length, operations that do more than ask the store, a peer that does not
+read its answers, a peer that sends so many requests at once that others would have to wait.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -35,17 +37,37 @@ IMMEDIATE = tuple(
         b"limits/", b"channels", b"messages",
     )
 )  # fmt: skip
-"""Operations that never suspend: all but a snapshot, and a batch, which lets others have their
-turn. Named one by one, for a path may be spelled in many ways (``/v1/%62atch``)."""
+"""Operations that do nothing but ask the store: all but a snapshot, and a batch, which lets others
+have their turn. Named one by one, for a path may be spelled in many ways (``/v1/%62atch``)."""
 
 BURST = 64
 """Requests answered at one go per read; each costs some 30 µs, and others want their turn."""
 
 
+class _Pending:
+    """A request that waits for the store, where uvicorn has its cycle of request and response."""
+
+    __slots__ = (
+        "disconnected", "keep_alive", "message_event", "response_complete", "response_started",
+    )  # fmt: skip
+
+    def __init__(self, keep_alive: bool) -> None:
+        self.keep_alive = keep_alive
+        self.disconnected = False
+        self.response_started = False
+        self.response_complete = False
+        self.message_event = self
+
+    def set(self) -> None:
+        """The connection is gone; nobody waits for a message here."""
+
+
 class DirectHttp(BoundedHttp):
-    """`BoundedHttp` that answers what it can without a task."""
+    """`BoundedHttp` that answers what it can without messages, and without a task if it may."""
 
     door: Door
+    waits: bool
+    """The store may have to be waited for."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -133,12 +155,35 @@ class DirectHttp(BoundedHttp):
             "query_string": parsed.query or b"",
             "headers": self.headers,
         }
-        response = _run(self.door.respond(scope, self._receive))
+        answer = self.door.respond(scope, _receiver(bytes(self._body)))
         keep = parser.should_keep_alive() and parser.get_http_version() != "1.0"
-        self._write(response, method != "HEAD", keep)
+        if self.waits:
+            pending = _Pending(keep)
+            self.cycle = cast(Any, pending)
+            task = self.loop.create_task(self._finish(answer, pending, method != "HEAD"))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+        else:
+            self._write(_run(answer), method != "HEAD", keep)
 
-    async def _receive(self) -> dict[str, Any]:
-        return {"type": "http.request", "body": bytes(self._body)}
+    async def _finish(
+        self, answer: Awaitable[Response], pending: _Pending, with_body: bool
+    ) -> None:
+        """Wait for the answer, write it, and let the next request of the connection begin."""
+        try:
+            response = await answer
+            pending.response_complete = True
+            if not self.transport.is_closing():
+                self._write(response, with_body, pending.keep_alive)
+        except Exception:
+            log.exception("a request could not be answered")
+            if not self.transport.is_closing():
+                self.reject(HTTPStatus.INTERNAL_SERVER_ERROR, "our fault; the log has it")
+            pending.response_complete = True
+        if self.pipeline and not self.transport.is_closing():
+            self.idle_since = None
+            self.flow.resume_reading()
+            self._start_asgi_task(*self.pipeline.pop())
 
     def _write(self, response: Response, with_body: bool, keep: bool) -> None:
         status, headers, body = response
@@ -165,10 +210,21 @@ class DirectHttp(BoundedHttp):
         self.headers.extend(headers)
 
 
-def direct_http(bounds: HttpBounds, is_ready: Callable[[], bool], door: Door) -> type[DirectHttp]:
-    """The protocol class in front of this door, for uvicorn, which makes the instances."""
-    parts = {"bounds": bounds, "is_ready": staticmethod(is_ready), "door": door}
+def direct_http(
+    bounds: HttpBounds, is_ready: Callable[[], bool], door: Door, *, waits: bool
+) -> type[DirectHttp]:
+    """The protocol class in front of this door, for uvicorn, which makes the instances.
+
+    ``waits``: operations may suspend."""
+    parts = {"bounds": bounds, "is_ready": staticmethod(is_ready), "door": door, "waits": waits}
     return type("Protocol", (DirectHttp,), parts)
+
+
+def _receiver(body: bytes) -> Callable[[], Awaitable[dict[str, Any]]]:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    return receive
 
 
 def _run(answer: Awaitable[Response]) -> Response:

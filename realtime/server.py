@@ -21,7 +21,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-__all__ = ["BoundedHttp", "HttpBounds", "bounded_http", "cut_off_slow_requests"]
+__all__ = ["BoundedHttp", "HttpBounds", "cut_off_slow_requests"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +169,6 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 _TOO_LARGE = (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too large or too many")
-
-
-def bounded_http(bounds: HttpBounds, is_ready: Callable[[], bool]) -> type[BoundedHttp]:
-    """The protocol class with these bounds, for uvicorn, which makes the instances."""
-    parts = {"bounds": bounds, "is_ready": staticmethod(is_ready)}
-    return type("Protocol", (BoundedHttp,), parts)
 
 
 def cut_off_slow_requests(connections: Iterable[object], now: float) -> None:

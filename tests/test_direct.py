@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.redis.stores import STORES, store_options
 from tests.service import Service, running_service
 from tests.test_server import ask, connected, is_well, read_all
 
@@ -18,9 +19,16 @@ POST = b"POST /v1/counters/%b/add HTTP/1.1\r\nHost: localhost\r\nContent-Type: a
 CLOSE = b"Connection: close\r\n"
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with running_service(None, "--max-body", "1000") as service:
+@pytest.fixture(scope="module", params=STORES)
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """On a store that is never waited for, and on one that is."""
+    folder = tmp_path_factory.mktemp("direct")
+    with (
+        store_options(request.param, folder) as options,
+        running_service(None, "--max-body", "1000", *options) as service,
+    ):
         yield service
 
 

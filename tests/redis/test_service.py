@@ -122,6 +122,23 @@ async def test_the_middleware_does_what_it_was_told_to_do_in_an_outage(
         await denies.close()
 
 
+async def test_a_request_that_waits_for_the_store_is_finished_on_sigterm(
+    service: Service, http: httpx.AsyncClient, proxy: Proxy
+) -> None:
+    assert (await http.post("/v1/counters/c/add")).status_code == 200  # connected by now
+    proxy.hold()
+    asked = asyncio.create_task(http.post("/v1/counters/c/add"))
+    await until(lambda: not asked.done() and proxy.connections > 0)
+    await asyncio.sleep(TIMEOUT / 5)  # it has arrived, and waits
+    service.process.terminate()
+    await asyncio.sleep(TIMEOUT / 5)
+    proxy.carry()
+    answer = await asked
+    assert (answer.status_code, answer.json()["value"]) == (200, 2)
+    assert answer.headers["connection"] == "close"
+    assert await asyncio.to_thread(service.process.wait, 30) == 0
+
+
 def test_a_service_starts_without_its_store_and_says_so(
     server: RedisServer, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from engine.clock import SECOND, ManualClock
 from realtime.access import Access
 from realtime.backends.base import Backend
 from realtime.embedded import Embedded
-from realtime.server import HttpBounds, bounded_http
+from realtime.server import BoundedHttp, HttpBounds
 from realtime.services import DEFAULT_HISTORY, Services
 from realtime.services.channels import HistoryPolicy
 from realtime.services.live import LiveBoards
@@ -151,7 +151,8 @@ async def _served(
     protocol = websocket_protocol(hub, services, access, options, live)
     config = uvicorn.Config(_no_http, ws=protocol, lifespan="off", log_config=None)  # type: ignore[arg-type]
     config.load()
-    http = bounded_http(HttpBounds(), lambda: True)
+    parts = {"bounds": HttpBounds(), "is_ready": staticmethod(lambda: True)}
+    http: type[BoundedHttp] = type("Protocol", (BoundedHttp,), parts)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: http(config, state, {}, loop), "127.0.0.1", 0)
     running = [asyncio.create_task(hub.run()), asyncio.create_task(live.run())]
