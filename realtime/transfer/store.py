@@ -170,7 +170,7 @@ class Store:
             "ssl": address.tls,
             "socket_timeout": CONNECT_TIMEOUT,
             "retry": Retry(NoBackoff(), 0),  # there are other Sentinels to ask
-            **self._certificates(),
+            **(self._options.certificates if address.tls else {}),
         }
         sentinel = Sentinel(address.hosts, sentinel_kwargs=how)
         try:
@@ -207,17 +207,9 @@ class Store:
         if host is None:
             return UnixDomainSocketConnection(path=address.path, **common)
         common |= {"host": host.name, "port": host.port, "socket_connect_timeout": CONNECT_TIMEOUT}
-        return (
-            SSLConnection(**common, **self._certificates()) if address.tls else Connection(**common)
-        )
-
-    def _certificates(self) -> dict[str, str | None]:
-        if not self._address.tls:
-            return {}
-        options = self._options
-        files = (options.ca_file, options.cert_file, options.key_file)
-        ca, cert, key = (None if path is None else str(path) for path in files)
-        return {"ssl_ca_certs": ca, "ssl_certfile": cert, "ssl_keyfile": key}
+        if address.tls:
+            return SSLConnection(**common, **self._options.certificates)
+        return Connection(**common)
 
     def _name(self, host: Host | None) -> str:
         """A server for people: the address, and which of its servers unless it is the only one."""

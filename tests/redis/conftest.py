@@ -9,9 +9,17 @@ import pytest
 
 from tests.redis.cluster import Cluster, running_cluster
 from tests.redis.network import Proxy, proxied
+from tests.redis.pair import Pair, running_pair
 from tests.redis.sentinel import Sentinels, running_sentinels
 from tests.redis.servers import RedisServer, running_redis
 from tests.redis.tls import Certificate
+
+
+@pytest.fixture
+def pair(frozen_redis: RedisServer) -> Iterator[Pair]:
+    """Both backends at one clock."""
+    with running_pair(frozen_redis) as pair:
+        yield pair
 
 
 @pytest.fixture

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
@@ -22,8 +21,7 @@ from realtime.backends.base import (
     TokenBucket,
 )
 from realtime.backends.keys import board_key, session_key, shard_of, user_key
-from tests.redis.pair import Pair, running_pair
-from tests.redis.servers import RedisServer
+from tests.redis.pair import Pair
 
 STRINGS = st.sampled_from([b"s1", b"s2", b"s3"])
 """Values and counters meet here."""
@@ -278,12 +276,6 @@ class Equal(RuleBasedStateMachine):
     @rule(user=users)
     def end_sessions(self, user: bytes) -> None:
         self.pair.sessions.end_all(user_key(user))
-
-
-@pytest.fixture
-def pair(frozen_redis: RedisServer) -> Iterator[Pair]:
-    with running_pair(frozen_redis) as pair:
-        yield pair
 
 
 def test_both_backends_are_one(pair: Pair) -> None:

@@ -6,10 +6,8 @@ are compared by their number: the first that a channel ever had, the second, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
@@ -17,8 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from engine.clock import DAY, HOUR, MINUTE, SECOND
 from realtime.backends.base import Backend, History, Position, recover
 from realtime.backends.keys import VERSION, board_key
-from tests.redis.pair import LAG, Pair, running_pair
-from tests.redis.servers import RedisServer
+from tests.redis.pair import LAG, Pair
 
 CHANNELS = st.sampled_from([b"news", b"{tag}x", b"quiet"])
 BOARD = b"arcade"
@@ -114,12 +111,6 @@ class EqualChannels(RuleBasedStateMachine):
         key = board_key(BOARD) + VERSION
         one, other = self.pair.embedded, self.pair.redis
         assert await one.counters.get([key]) == await other.counters.get([key])
-
-
-@pytest.fixture
-def pair(frozen_redis: RedisServer) -> Iterator[Pair]:
-    with running_pair(frozen_redis) as pair:
-        yield pair
 
 
 def test_both_backends_keep_the_same_histories(pair: Pair) -> None:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from realtime.backends.base import Board, Ranking, Submit
-from tests.redis.pair import Pair, running_pair
-from tests.redis.servers import RedisServer
+from tests.redis.pair import Pair
 
 KEY = b"lb:{arcade}"
 BOARD = Board(KEY, Ranking())
 
 MORE_THAN_LUA_UNPACKS = 8_500
-
-
-@pytest.fixture
-def pair(frozen_redis: RedisServer) -> Iterator[Pair]:
-    with running_pair(frozen_redis) as pair:
-        yield pair
 
 
 def board(**rules: object) -> Board:

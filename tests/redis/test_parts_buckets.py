@@ -6,7 +6,6 @@ rule, the cost, the state before and the jumps of the clock: answers and stored 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import gcd
 from typing import Any
 
@@ -26,8 +25,7 @@ from realtime.backends.base import (
     TokenBucket,
     WrongType,
 )
-from tests.redis.pair import Pair, running_pair
-from tests.redis.servers import RedisServer
+from tests.redis.pair import Pair
 
 KEY = b"rl:r:{k}"
 LIFETIME = MAX_REFILL
@@ -38,12 +36,6 @@ on_one_server = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-
-
-@pytest.fixture
-def pair(frozen_redis: RedisServer) -> Iterator[Pair]:
-    with running_pair(frozen_redis) as pair:
-        yield pair
 
 
 def sizes(most: int) -> st.SearchStrategy[int]:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from engine.clock import HOUR, MINUTE, SECOND
 from realtime.backends.base import SessionKeys
 from realtime.backends.keys import session_key, shard_of, user_key
-from tests.redis.pair import Pair, running_pair
-from tests.redis.servers import RedisServer
+from tests.redis.pair import Pair
 
 ADA = user_key(b"ada")
-
-
-@pytest.fixture
-def pair(frozen_redis: RedisServer) -> Iterator[Pair]:
-    with running_pair(frozen_redis) as pair:
-        yield pair
 
 
 def record(name: bytes, user: bytes = b"ada") -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -15,16 +15,9 @@ from realtime.backends.base import WrongType
 from realtime.backends.redis.calls import Calls, CrossSlot
 from realtime.backends.redis.scripts import Script
 from realtime.backends.redis.strings import Counters
-from tests.redis.pair import Pair, running_pair
-from tests.redis.servers import RedisServer
+from tests.redis.pair import Pair
 
 KEY = b"cnt:{c}"
-
-
-@pytest.fixture
-def pair(frozen_redis: RedisServer) -> Iterator[Pair]:
-    with running_pair(frozen_redis) as pair:
-        yield pair
 
 
 edges = st.sampled_from([0, 1, 10**9, 10**9 - 1, 10**18, 2**53, 2**53 + 1, 2**62, 2**63 - 1])

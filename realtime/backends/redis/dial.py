@@ -53,6 +53,16 @@ class Options:
     credentials: Credentials | None = None
     """Instead of the user and password of the address."""
 
+    @property
+    def certificates(self) -> dict[str, str | None]:
+        """The files as redis-py's connections in TLS take them."""
+        files = {
+            "ssl_ca_certs": self.ca_file,
+            "ssl_certfile": self.cert_file,
+            "ssl_keyfile": self.key_file,
+        }
+        return {name: None if file is None else str(file) for name, file in files.items()}
+
 
 class _Parser(DefaultParser):  # type: ignore[misc]
     """Hands over what the server says unasked, of whatever kind."""
@@ -151,12 +161,7 @@ class Dialer:
         }
 
     def _tls(self) -> dict[str, Any]:
-        if not self._address.tls:
-            return {}
-        options = self._options
-        files = (options.ca_file, options.cert_file, options.key_file)
-        ca, cert, key = (None if path is None else str(path) for path in files)
-        return {"ssl_ca_certs": ca, "ssl_certfile": cert, "ssl_keyfile": key}
+        return dict(self._options.certificates) if self._address.tls else {}
 
 
 def _facts(info: bytes) -> dict[bytes, bytes]:
