@@ -49,3 +49,16 @@ async def test_every_answer_is_the_same_on_redis_and_after_the_way_back(
         assert on_redis == before
         assert run("migrate", "--from", server.url, "--to", "back").code == 0
     assert await answers(loaded(tmp_path / "back", clock).services, world) == before
+
+
+async def test_a_redis_that_starts_with_our_snapshot_serves_the_same(tmp_path: Path) -> None:
+    """No command of ours between: the file is put where Redis looks for its own."""
+    features = Embedded(clock := today())
+    world = await fill(features.services, Size())
+    before = await answers(features.services, world)
+    server_clock = ServerClock(tmp_path)
+    server_clock.now = clock.now
+    saved(features, tmp_path / "redis")
+    with running_redis(tmp_path / "redis", clock=server_clock) as server:
+        async with opened(server) as store:
+            assert await answers(Services.on(store.backend), world) == before
