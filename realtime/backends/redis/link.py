@@ -23,7 +23,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import hiredis
 from redis.asyncio.connection import AbstractConnection
@@ -32,6 +32,8 @@ from redis.exceptions import RedisError, ResponseError
 from realtime.backends.base import BackendUnavailable
 from realtime.backends.redis.calls import CommandFailed
 from realtime.backends.redis.ending import end
+from realtime.backends.redis.question import EXPECTED, OUTAGES, Question, failure
+from realtime.backends.redis.replicas import Replicas
 
 __all__ = ["Figures", "Greeted", "Link", "Push", "Unusable"]
 
@@ -44,24 +46,7 @@ LONGEST_PAUSE = 0.8
 MAX_WAITING = 100_000
 """Questions that may wait for answers; more would only be told later that it was too late."""
 
-WAIT_SHARE = 0.4
-"""The part of a deadline that replicas have: a write may have to wait for those before it."""
-
 CONFIRMATIONS = frozenset((b"subscribe", b"ssubscribe", b"unsubscribe", b"sunsubscribe"))
-
-OUTAGES = frozenset(
-    (
-        "BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOAUTH", "NOPERM",
-        "NOREPLICAS", "OOM", "READONLY", "WRONGPASS",
-    )
-)  # fmt: skip
-"""Errors that are no fault of the question: the server cannot do its work now."""
-
-EXPECTED = (
-    "ASK ", "MOVED ", "NOSCRIPT ", "TRYAGAIN ", "WRONGTYPE ", "ERR value is not an integer",
-    "ERR increment or decrement would overflow",
-)  # fmt: skip
-"""How errors begin that mean something to whoever asked."""
 
 Push = Sequence[Any]
 """What the server says unasked: its kind, and what belongs to it."""
@@ -77,17 +62,6 @@ class Greeted(NamedTuple):
     connection: AbstractConnection
     run_id: bytes
     """Names this life of the server's memory."""
-
-
-class _Question(NamedTuple):
-    words: tuple[bytes, ...]
-    answer: asyncio.Future[Any]
-    due: float
-    confirms: bytes | None
-    """The channel whose subscription begins or ends with it: that is answered by a push."""
-    writes: bool
-    signed: bool
-    """The run id of whoever it is sent to is its last word."""
 
 
 @dataclass(slots=True)
@@ -128,12 +102,11 @@ class Link:
         self._connect = connect
         self._figures = figures
         self._timeout = timeout
-        self._wait = wait
-        self._confirm = (b"WAIT", b"%d" % wait, b"%d" % max(1, round(timeout * WAIT_SHARE * 1000)))
+        self._replicas = Replicas(name, wait, timeout) if wait else None
         self._on_push = on_push
         self._away = False
-        self._waiting: list[_Question] = []
-        self._asked: deque[_Question] = deque()
+        self._waiting: list[Question] = []
+        self._asked: deque[Question] = deque()
         self._wake = asyncio.Event()
         self._broken: asyncio.Future[str] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -159,7 +132,7 @@ class Link:
             answer.set_exception(BackendUnavailable(f"{self.name}: {self.reason or 'overrun'}"))
             return answer
         due = loop.time() + self._timeout
-        self._waiting.append(_Question(words, answer, due, confirms, writes, signed))
+        self._waiting.append(Question(words, answer, due, confirms, writes, signed))
         self._wake.set()
         if self._timer is None:
             self._timer = loop.call_at(due, self._check_deadlines)
@@ -236,11 +209,11 @@ class Link:
             self.on_down()
         asked, self._asked = self._asked, deque()
         for question in asked:
-            _fail(question, f"{self.name}: {reason}")
+            question.fail(f"{self.name}: {reason}")
         # Subscriptions are made anew when the link is up again.
         for question in self._waiting:
             if question.confirms is not None:
-                _fail(question, f"{self.name}: {reason}")
+                question.fail(f"{self.name}: {reason}")
         self._waiting = [question for question in self._waiting if question.confirms is None]
 
     def _note_absence(self, fault: BaseException) -> None:
@@ -257,7 +230,7 @@ class Link:
         self._away = True
         waiting, self._waiting = self._waiting, []
         for question in waiting:
-            _fail(question, f"{self.name}: {reason}")
+            question.fail(f"{self.name}: {reason}")
 
     def _check_deadlines(self) -> None:
         """The oldest question has had its time, or a younger one becomes the oldest."""
@@ -268,10 +241,10 @@ class Link:
             self.cut(f"no answer within {self._timeout:g} s")
             expired, self._asked = self._asked, deque()
             for question in expired:
-                _fail(question, f"{self.name}: no answer within {self._timeout:g} s")
+                question.fail(f"{self.name}: no answer within {self._timeout:g} s")
         late = [question for question in self._waiting if question.due <= now]
         for question in late:
-            _fail(question, f"{self.name}: {self.reason or 'it reads too slowly'}")
+            question.fail(f"{self.name}: {self.reason or 'it reads too slowly'}")
         if late:
             self._waiting = self._waiting[len(late) :]
         oldest = self._asked[0] if self._asked else (self._waiting[0] if self._waiting else None)
@@ -290,20 +263,16 @@ class Link:
             batch, self._waiting = self._waiting, []
             if not batch:
                 continue
-            confirmation = self._confirmation(batch) if self._wait else None
+            confirmation = self._replicas.hold(batch) if self._replicas else None
             self._asked.extend(batch)
             self._figures.questions += len(batch)
             self._figures.pipelines += 1
-            pipeline = b"".join([self._packed(question) for question in batch])
+            pipeline = b"".join([question.packed(self.run_id) for question in batch])
             await connection.send_packed_command(pipeline, check_health=False)
             if confirmation is not None:
                 # The server hears nothing while it waits for its replicas. What comes meanwhile
                 # shares the next confirmation, instead of queueing for one of its own.
                 await asyncio.wait([confirmation])
-
-    def _packed(self, question: _Question) -> bytes:
-        words = (*question.words, self.run_id) if question.signed else question.words
-        return _pack(words)
 
     async def _read(self, connection: AbstractConnection, broken: asyncio.Future[str]) -> None:
         read, push_type = connection.read_response, hiredis.PushNotification
@@ -312,7 +281,7 @@ class Link:
             try:
                 answer = await read(timeout=math.inf, disconnect_on_error=False, push_request=True)
             except ResponseError as error:
-                answer = _failure(error)
+                answer = failure(error)
             if broken.done():
                 return  # the questions have been given up: their answers are nobody's
             if type(answer) is push_type:
@@ -329,7 +298,7 @@ class Link:
         elif self._on_push is not None:
             self._on_push(push)
 
-    def _settle(self, question: _Question, answer: Any) -> None:
+    def _settle(self, question: Question, answer: Any) -> None:
         future = question.answer
         if future.done():  # whoever asked has gone
             return
@@ -344,59 +313,6 @@ class Link:
                 log.error("%s does not do what it is asked: %s", self.name, answer)
                 self._told = {str(answer)}  # not again and again
             future.set_exception(answer)
-
-    # Writes that replicas must have
-
-    def _confirmation(self, batch: list[_Question]) -> asyncio.Future[Any] | None:
-        """Add to the batch the question how many replicas have it; its writes are answered after
-        that. None if there are none."""
-        loop = asyncio.get_running_loop()
-        held: list[tuple[asyncio.Future[Any], asyncio.Future[Any]]] = []
-        for place, question in enumerate(batch):
-            if question.writes:
-                early: asyncio.Future[Any] = loop.create_future()
-                held.append((question.answer, early))
-                batch[place] = question._replace(answer=early)
-        if not held:
-            return None
-        confirmed: asyncio.Future[Any] = loop.create_future()
-        confirmed.add_done_callback(lambda done: self._release(held, done))
-        batch.append(_Question(self._confirm, confirmed, batch[-1].due, None, False, False))
-        return confirmed
-
-    def _release(
-        self, held: Sequence[tuple[asyncio.Future[Any], asyncio.Future[Any]]], confirmed: Any
-    ) -> None:
-        fault = confirmed.exception()
-        copies = 0 if fault is not None else cast(int, confirmed.result())
-        if fault is None and copies < self._wait:
-            fault = BackendUnavailable(
-                f"{self.name}: written, but {copies} of {self._wait} replicas have it in time"
-            )
-        for answer, early in held:
-            failed = early.exception()
-            if answer.done():
-                continue
-            if failed is not None or fault is not None:
-                answer.set_exception(failed or cast(BaseException, fault))
-            else:
-                answer.set_result(early.result())
-
-
-_pack = cast(Callable[[tuple[bytes, ...]], bytes], hiredis.pack_command)
-
-
-def _fail(question: _Question, reason: str) -> None:
-    if not question.answer.done():
-        question.answer.set_exception(BackendUnavailable(reason))
-
-
-def _failure(error: ResponseError) -> CommandFailed:
-    code = getattr(error, "status_code", None)
-    if code is not None:
-        return CommandFailed(code, str(error))
-    code, _, text = str(error).partition(" ")
-    return CommandFailed(code, text)
 
 
 def _why(ended: asyncio.Future[Any]) -> str:
