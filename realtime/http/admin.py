@@ -52,9 +52,13 @@ class Stats(Answer):
     example=Example(answer='{"path":"dump.rdb","bytes":104857,"seconds":0.08,"keys":1200}'),
 )
 async def save_snapshot(snapshots: Snapshots | None) -> Snapshot:
-    """Answers when it is on disk. 409 if the service was started without a data directory."""
+    """Answers when it is on disk. 409 if the service was started without a data directory, or on
+    a store that looks after its own disk."""
     if snapshots is None:
-        raise Conflict("this service keeps no data on disk; start it with --data")
+        raise Conflict(
+            "this service writes no snapshots: it has no data directory, or a store that keeps "
+            "its own"
+        )
     try:
         info = await snapshots.save()
     except SnapshotError:

@@ -122,6 +122,8 @@ class Cluster:
         self._changed = changed
         self._homes: list[Host | None] = [None] * SLOTS
         self._doubt = asyncio.Event()
+        self._trouble = ""
+        """Why nobody could be asked, the last time."""
 
     def hosts(self) -> Sequence[Host]:
         return sorted({host for host in self._homes if host is not None})
@@ -131,7 +133,8 @@ class Cluster:
         host = self._homes[slot]
         if host is None:
             self.doubt()
-            raise BackendUnavailable("no master of the cluster is known to have this key")
+            trouble = f": {self._trouble}" if self._trouble else ""
+            raise BackendUnavailable(f"no master of the cluster is known to have this key{trouble}")
         return host
 
     async def dial(self, host: Host) -> Greeted:
@@ -174,14 +177,20 @@ class Cluster:
     async def _look(self) -> bool:
         """Ask somebody where everything is; whether all slots have a master."""
         known = [host for host in self.hosts() if host not in self._seeds]
+        trouble = ""
         for host in random.sample(known, len(known)) + list(self._seeds):
             try:
                 async with asyncio.timeout(self._timeout / 2):
                     described = await self._ask(host)
-            except (OSError, RedisError, Unusable):
+            except (OSError, RedisError, Unusable) as fault:
+                trouble = f"{host}: {fault or 'it does not answer in time'}"
                 continue
+            self._trouble = ""
             self._take(described, host)
             return None not in self._homes
+        if trouble != self._trouble:
+            log.warning("no node of the cluster can be asked; the last was %s", trouble)
+            self._trouble = trouble
         return False
 
     async def _ask(self, host: Host) -> Any:
