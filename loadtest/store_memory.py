@@ -1,7 +1,8 @@
 """What things cost in the memory of a Redis: ``python -m loadtest.store_memory``.
 
 A fresh server, filled through the services with many of one kind after the other; each row is the
-growth of the server's ``used_memory``, per piece. Names and values are of the usual size.
+growth of the server's ``used_memory``, per piece, with what its tables grow by meanwhile. Names
+and values are of the usual size.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Kind(NamedTuple):
     """What is made, how many of it, and how the number ``n`` is made."""
 
     name: str
-    count: int
+    number: int
     make: Callable[[Stored, int], Awaitable[object]]
     pieces: int = 1
     """In one call."""
@@ -52,7 +53,7 @@ KINDS = (
     Kind("a caller under a limit", 100_000, lambda f, n: f.limits.take("limit", f"user:{n}", 50)),
     Kind("a session with two fields, and its user's list", 30_000, _session),
     Kind("a counter", 50_000, lambda f, n: f.counters.add(f"visits:{n}")),
-    Kind("the position of a channel", 20_000, lambda f, n: f.channels.history(f"room:{n}")),
+    Kind("the position of a channel", 100_000, lambda f, n: f.channels.history(f"room:{n}")),
     Kind(
         "a channel with one small publication",
         20_000,
@@ -60,7 +61,7 @@ KINDS = (
     ),
     Kind(
         "a client, alone in a channel",
-        10_000,
+        100_000,
         lambda f, n: f.channels.join(f"room:{n}", ClientInfo(f"7a1b2c3d-{n:08}-4e5f", "ada")),
     ),
 )
@@ -68,7 +69,7 @@ KINDS = (
 
 async def _fill(features: Stored, kind: Kind) -> None:
     async def some(first: int) -> None:
-        for n in range(first, kind.count, AT_ONCE):
+        for n in range(first, kind.number, AT_ONCE):
             await kind.make(features, n)
 
     await asyncio.gather(*[some(first) for first in range(AT_ONCE)])
@@ -82,7 +83,7 @@ async def _measure(port: int) -> None:
             before = client.info("memory")["used_memory"]
             await _fill(features, kind)
             grown = client.info("memory")["used_memory"] - before
-            print(f"{kind.name:48} {grown / kind.count / kind.pieces:8,.0f} bytes")
+            print(f"{kind.name:48} {grown / kind.number / kind.pieces:8,.0f} bytes")
 
 
 def main() -> None:
