@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -69,6 +71,27 @@ async def test_tls_to_whom_we_trust_only(tls_server: RedisServer, certificate: C
     await works(tls_server.url, ca_file=certificate.certificate)
     assert "certificate" in (await refused(tls_server.url)).lower()
     await refused(tls_server.url.replace("rediss", "redis"))
+
+
+async def test_certificates_are_not_read_by_the_loop_at_every_connection(
+    tls_server: RedisServer, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes tens of milliseconds, and during an outage there are many attempts."""
+    readers: list[threading.Thread] = []
+    read = ssl.create_default_context
+
+    def reading(*args: Any, **options: Any) -> ssl.SSLContext:
+        readers.append(threading.current_thread())
+        return read(*args, **options)
+
+    monkeypatch.setattr(ssl, "create_default_context", reading)
+    async with opened(tls_server.url, ca_file=certificate.certificate) as store:
+        before = len(readers)
+        with tls_server.client() as client:
+            client.client_kill_filter(_type="normal", skipme=True)
+        await until(lambda: store.figures.losses > 0 and store.is_up)
+        assert 1 <= len(readers) == before <= 2, "once; or twice, if both links were first"
+    assert threading.main_thread() not in readers
 
 
 async def test_tls_that_asks_for_our_certificate(tmp_path: Path, certificate: Certificate) -> None:

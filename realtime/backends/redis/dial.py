@@ -89,6 +89,8 @@ class Dialer:
         self._address = address
         self._options = options
         self._sentinel: Any = None
+        self._trusted: Any = None
+        """The certificates, read."""
 
     async def dial_any(self) -> Greeted:
         """To the one server of the address: the master, as far as it has Sentinels."""
@@ -101,10 +103,17 @@ class Dialer:
         """To this server, a master unless it may be ``of_any_role``.
 
         Raises OSError, RedisError or Unusable."""
-        tls = self._tls()
-        make = SSLConnection if self._address.tls else Connection
-        connection = make(host=host.name, port=host.port, **self._common(), **tls)
-        return await self._greet(connection, of_any_role)
+        where = {"host": host.name, "port": host.port}
+        if not self._address.tls:
+            return await self._greet(Connection(**where, **self._common()), of_any_role)
+        connection = SSLConnection(**where, **self._common(), **self._tls())
+        connection.ssl_context = await self._authorities(connection.ssl_context)
+        try:
+            return await self._greet(connection, of_any_role)
+        except RedisError as fault:
+            if "SSL" in str(fault):
+                self._trusted = None  # the files may have been renewed
+            raise
 
     async def close(self) -> None:
         """Let the Sentinels go."""
@@ -127,6 +136,13 @@ class Dialer:
             self._sentinel = Sentinel(address.hosts, sentinel_kwargs=how)
         name, port = await self._sentinel.discover_master(address.master)
         return Host(name, port)
+
+    async def _authorities(self, unread: Any) -> Any:
+        """Certificates that are read once: that takes tens of milliseconds, so a thread does it."""
+        if self._trusted is None:
+            await asyncio.to_thread(unread.get)
+            self._trusted = unread
+        return self._trusted
 
     async def _greet(self, connection: AbstractConnection, of_any_role: bool = False) -> Greeted:
         try:
