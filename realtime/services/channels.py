@@ -6,6 +6,7 @@ publishes on them and nobody else may.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -50,6 +51,7 @@ class Channels:
         self._channels = backend.channels
         self._presence = backend.presence
         self._default = history
+        self._waits = not backend.immediate
 
     @property
     def keeps_history(self) -> bool:
@@ -81,6 +83,10 @@ class Channels:
         if any(channel.startswith(LIVE_PREFIX) for channel in channels):
             raise Forbidden(f"only the service publishes on {LIVE_PREFIX} channels")
         names = [name_bytes("channel", channel) for channel in channels]
+        if self._waits:  # they leave in order, in one pipeline: one round trip instead of many
+            return await asyncio.gather(
+                *[self._publish(name, data, None, history) for name in names]
+            )
         return [await self._publish(name, data, None, history) for name in names]
 
     async def history(
