@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import time
@@ -11,7 +12,12 @@ from typing import NoReturn
 
 import pytest
 
-__all__ = ["eventually", "free_port", "missing", "require"]
+__all__ = ["eventually", "free_port", "free_ports", "missing", "require"]
+
+PORTS = range(20_000, 32_768)
+"""Below those that Linux hands out to outgoing connections. A server that is killed must find
+its port free when it comes back; and who dials a port of that other kind while nobody listens
+there may, once in a while, be connected to himself."""
 
 
 def require(program: str) -> str:
@@ -28,11 +34,28 @@ def missing(what: str) -> NoReturn:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on, for a foreign server that cannot bind port 0."""
+    """A port of loopback that nobody uses, for a server that cannot bind port 0."""
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody uses."""
+    free: list[int] = []
+    for port in random.sample(PORTS, 50 + count):
+        if len(free) < count and _is_free(port):
+            free.append(port)
+    assert len(free) == count
+    return free
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Redis does
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def eventually(condition: Callable[[], bool], timeout: float = 10.0) -> None:

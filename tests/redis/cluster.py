@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.redis.servers import RedisServer, free_ports
-from tests.support import eventually
+from tests.redis.servers import RedisServer
+from tests.support import eventually, free_ports
 
 __all__ = ["Cluster", "running_cluster"]
 

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from tests.redis.servers import free_ports
+from tests.support import free_port
 
 __all__ = ["Proxy", "Silent", "proxied", "silent"]
 
@@ -37,7 +37,7 @@ class Silent:
 @contextlib.asynccontextmanager
 async def silent() -> AsyncIterator[Silent]:
     """A silent server in this event loop."""
-    made = Silent(free_ports(1)[0])
+    made = Silent(free_port())
     server = await asyncio.start_server(made._listen_to, "127.0.0.1", made.port)
     try:
         yield made
@@ -55,7 +55,7 @@ class Proxy:
     """
 
     def __init__(self, target: int) -> None:
-        self.port = free_ports(1)[0]
+        self.port = free_port()
         self.delay = 0.0
         """Seconds that every piece waits, each way; those behind it wait for it, too."""
         self.accepted = 0

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.redis.servers import RedisServer, free_ports
-from tests.support import eventually
+from tests.redis.servers import RedisServer
+from tests.support import eventually, free_ports
 
 __all__ = ["Sentinels", "running_sentinels"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import signal
 import socket
 import subprocess
@@ -16,37 +15,12 @@ from urllib.parse import quote
 import redis
 
 from tests.redis.clock import ServerClock
-from tests.support import eventually, require
+from tests.support import eventually, free_port, require
 
-__all__ = ["RedisServer", "free_ports", "running_redis"]
-
-PORTS = range(20_000, 32_768)
-"""Below those that Linux hands out to outgoing connections. A server that is killed must find
-its port free when it comes back; and who dials a port of that other kind while nobody listens
-there may, once in a while, be connected to himself."""
+__all__ = ["RedisServer", "running_redis"]
 
 AWAKE = (b"+PONG", b"-NOAUTH")
 """How a server that is ready answers a stranger; one that loads its data says ``-LOADING``."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody uses."""
-    free: list[int] = []
-    for port in random.sample(PORTS, 50 + count):
-        if len(free) < count and _is_free(port):
-            free.append(port)
-    assert len(free) == count
-    return free
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Redis does
-        try:
-            sock.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
 
 
 @dataclass
@@ -64,7 +38,7 @@ class RedisServer:
     """Of the user ``default``; a replica shows it to its master, too."""
     tls: bool = False
     """Its port speaks TLS; the socket never does."""
-    port: int = field(default_factory=lambda: free_ports(1)[0])
+    port: int = field(default_factory=free_port)
     _process: subprocess.Popen[bytes] | None = None
 
     @property
