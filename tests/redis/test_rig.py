@@ -233,8 +233,8 @@ def test_sentinels_promote_a_replica_of_a_dead_master(sentinels: Sentinels) -> N
     assert new is sentinels.master() is not old
     assert new.ask("GET", "key") == "value"
     sentinels.restart(old)
-    assert sentinels.master() is new
-    assert old.ask("GET", "key") == "value"
+    # Now and then they change their minds once more: then it is somebody else, and as good.
+    assert [server.ask("GET", "key") for server in sentinels.servers] == ["value"] * 3
     assert len(sentinels.replicas()) == 2
 
 
