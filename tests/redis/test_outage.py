@@ -226,6 +226,36 @@ async def test_a_killed_subscription_loses_nothing(server: RedisServer, store: R
     assert heard.lost == []
 
 
+async def test_thousands_of_subscriptions_are_made_anew_and_nobody_is_held_up(
+    server: RedisServer,
+) -> None:
+    count = 5_000
+    names = [b"room:%d" % number for number in range(count)]
+    async with store_at(server.url, timeout=5.0) as store:
+        channels, heard = store.backend.channels, Heard(store.backend)
+
+        async def publish_everywhere(number: int) -> None:
+            for start in range(0, count, 100):
+                some = names[start : start + 100]
+                data = b"%d" % number
+                await asyncio.gather(
+                    *[channels.publish(name, data, size=10, ttl=MINUTE) for name in some]
+                )
+
+        for name in names:
+            await channels.subscribe(name)
+        await publish_everywhere(1)
+        await until(lambda: len(heard.publications) == count)
+        lateness = Lateness()
+        async with lateness.watching():
+            server.ask("CLIENT", "KILL", "TYPE", "pubsub")
+            await publish_everywhere(2)
+            await until(lambda: len(heard.publications) >= 2 * count)
+        assert sorted(heard.data) == [1] * count + [2] * count
+        assert heard.lost == []
+        assert lateness.excess < 0.05
+
+
 async def test_what_the_history_has_no_more_is_lost_and_said_so(
     server: RedisServer, proxy: Proxy, store: RedisStore
 ) -> None:
@@ -272,7 +302,7 @@ async def test_a_connection_that_is_alive_and_deaf_is_found_out(
 async def test_a_write_waits_for_the_replicas_it_must_have(
     tmp_path: Path, server: RedisServer
 ) -> None:
-    async with store_at(server.url, wait=1) as store:
+    async with store_at(server.url, wait=1, timeout=2.0) as store:
         values = store.backend.values
         with pytest.raises(BackendUnavailable, match="0 of 1 replicas"):
             await values.set(b"k", b"1")

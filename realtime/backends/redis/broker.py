@@ -177,7 +177,7 @@ class Broker:
 
     def rehome(self) -> None:
         """Slots have moved: subscribe where they are now."""
-        moved: list[Topic] = []
+        moved: dict[Link, list[Topic]] = {}
         for topic in self._topics.values():
             try:
                 home = self._home(topic.name)
@@ -186,8 +186,10 @@ class Broker:
             if home is not topic.link:
                 self._drop(topic.link, topic.name)
                 topic.link = home
-                moved.append(topic)
-        self._resubscribe([topic for topic in moved if topic.link.is_up])
+                moved.setdefault(home, []).append(topic)
+        for link, topics in moved.items():
+            if link.is_up:
+                self._resubscribe(link, topics)
         self._fleet.prune()
 
     async def close(self) -> None:
@@ -207,7 +209,7 @@ class Broker:
     def _greet(self, link: Link) -> None:
         """A link is new: nothing is subscribed on it, and something may have been missed."""
         self._probes.restart(link)
-        self._resubscribe([topic for topic in self._topics.values() if topic.link is link])
+        self._resubscribe(link, [topic for topic in self._topics.values() if topic.link is link])
 
     def _open(self, channel: bytes) -> Topic:
         name = topic_key(channel)
@@ -231,11 +233,25 @@ class Broker:
         if link.is_up:  # a link that comes up begins without subscriptions
             link.send((self._unsubscribe_word, name), confirms=name).add_done_callback(_seen)
 
-    def _resubscribe(self, topics: Sequence[Topic]) -> None:
+    def _resubscribe(self, link: Link, topics: Sequence[Topic]) -> None:
+        """Some after the other: there may be very many, and others have their turn between."""
         for topic in topics:
             topic.hold()
-            topic.subscribed = self._ask_for(topic)
-        self._start(self._catch_up(topics))
+        self._start(self._subscribe_anew(link, topics))
+
+    async def _subscribe_anew(self, link: Link, topics: Sequence[Topic]) -> None:
+        life = link.lives
+        for start in range(0, len(topics), AT_ONCE):
+            if not link.is_up or link.lives != life:
+                return  # whoever finds it up again begins anew
+            some = [
+                topic
+                for topic in topics[start : start + AT_ONCE]
+                if topic.link is link and self._topics.get(topic.channel) is topic
+            ]
+            for topic in some:
+                topic.subscribed = self._ask_for(topic)
+            await self._catch_up(some)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

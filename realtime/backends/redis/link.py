@@ -93,6 +93,8 @@ class Link:
         have them before we are told that they are done."""
         self.name = name
         self.run_id = b""
+        self.lives = 0
+        """How often it came up."""
         self.on_up: Callable[[], None] = _nothing
         """Called when it is up, also again; what is sent there goes before all that waits."""
         self.on_down: Callable[[], None] = _nothing
@@ -177,6 +179,7 @@ class Link:
         if self._away:
             log.info("%s is back", self.name)
         self.run_id = greeted.run_id
+        self.lives += 1
         self.reason = None
         self._away = self._answered = False
         self._broken = asyncio.get_running_loop().create_future()
