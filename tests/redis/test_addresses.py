@@ -127,6 +127,26 @@ async def test_credentials_are_asked_for_at_every_connection(acl_server: RedisSe
         await store.backend.values.set(b"k", b"v")
 
 
+async def test_credentials_that_cannot_be_had_are_asked_for_again(acl_server: RedisServer) -> None:
+    asked = 0
+
+    def flaky() -> tuple[str, str]:
+        nonlocal asked
+        asked += 1
+        if asked <= 2:
+            raise LookupError("the token service is away")
+        return "app", SECRET
+
+    url = f"redis://127.0.0.1:{acl_server.port}"
+    store = RedisStore(parse(url), Options(timeout=0.5, credentials=flaky))
+    try:
+        await store.start()
+        await until(lambda: store.is_up)
+        assert await store.backend.values.set(b"k", b"v")
+    finally:
+        await store.close()
+
+
 async def test_the_acl_of_the_documents_is_enough(tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text()
     (line,) = [line for line in text.splitlines() if line.startswith("ACL SETUSER realtime")]

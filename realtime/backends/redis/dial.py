@@ -79,7 +79,12 @@ class _Provider(CredentialProvider):  # type: ignore[misc]
         return self._credentials()
 
     async def get_credentials_async(self) -> tuple[str, str]:
-        return await asyncio.to_thread(self._credentials)  # it may ask somebody for a token
+        try:
+            # In a thread: it may ask somebody for a token. It is not ours, and may raise anything.
+            user, password = await asyncio.to_thread(self._credentials)
+        except Exception as fault:
+            raise Unusable(f"there are no credentials: {type(fault).__name__}: {fault}") from None
+        return user, password
 
 
 class Dialer:

@@ -152,7 +152,7 @@ class Link:
                 try:
                     async with asyncio.timeout(self._timeout):
                         greeted = await self._connect()
-                except (OSError, RedisError, Unusable, BackendUnavailable) as fault:
+                except Exception as fault:  # whatever it was: nobody else would try again
                     failures += 1
                     self._note_absence(fault)
                     await asyncio.sleep(_pause(failures))
