@@ -226,6 +226,26 @@ async def test_a_killed_subscription_loses_nothing(server: RedisServer, store: R
     assert heard.lost == []
 
 
+async def test_a_listener_that_fails_once_ends_nothing(
+    store: RedisStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = store.backend
+    faults = [ValueError("a fault of the listener")]
+
+    def fail_once(*_: object) -> None:
+        if faults:
+            raise faults.pop()
+
+    heard = Heard(backend)
+    backend.channels.listen(fail_once)
+    await backend.channels.subscribe(b"news")
+    await backend.channels.history(b"news")
+    for number in range(3):
+        await publish(backend, number)
+    await until(lambda: heard.data == [0, 1, 2])
+    assert "a fault of the listener" in caplog.text
+
+
 async def test_thousands_of_subscriptions_are_made_anew_and_nobody_is_held_up(
     server: RedisServer,
 ) -> None:

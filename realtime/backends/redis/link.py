@@ -323,7 +323,9 @@ def _why(ended: asyncio.Future[Any]) -> str:
     if fault is None:
         return str(ended.result())
     if not isinstance(fault, (OSError, RedisError)):
-        raise fault
+        # Whoever was told what arrived has failed. A new connection makes up for it: what was
+        # under way is read anew, and all others go on.
+        log.error("a fault of our own", exc_info=fault)
     return str(fault) or type(fault).__name__
 
 
