@@ -105,9 +105,14 @@ class Presence:
     async def _refresh(self) -> None:
         await self._announce()
         for channel in list(self._here):
-            members = list(self._here.get(channel, {}).values())
-            for start in range(0, len(members), AT_ONCE):
-                await self._write(channel, members[start : start + AT_ONCE])
+            clients = list(self._here.get(channel, ()))
+            for start in range(0, len(clients), AT_ONCE):
+                # Of those who are here now: who has left meanwhile must not be written again.
+                here = self._here.get(channel, {})
+                some = [
+                    here[client] for client in clients[start : start + AT_ONCE] if client in here
+                ]
+                await self._write(channel, some)
 
     async def _write(self, channel: bytes, infos: Sequence[ClientInfo]) -> None:
         who = [

@@ -135,6 +135,7 @@ class RedisStore:
         for fleet in self._fleets:
             fleet.prune()
         self._broker.rehome()
+        self._watches.doubt()
 
     def _links(self) -> list[Link]:
         """Those that questions are asked on."""

@@ -49,6 +49,10 @@ class Watches:
     def greet(self, link: Link) -> None:
         """A link is up: let the server remember, and forget all that it told before."""
         link.send(TRACK).add_done_callback(self._note_tracking)
+        self.doubt()
+
+    def doubt(self) -> None:
+        """Anything may have changed: servers that remembered for us are not asked any more."""
         self._tell(None)
 
     def take(self, push: Push) -> None:

@@ -105,7 +105,11 @@ class Wire:
         return await self._ask(keys[0], (b"EVAL", script.text, *rest), **mode)
 
     async def watch(self, key: bytes) -> None:
-        """From now on the server tells, once, that the key has changed."""
+        """From now on the server tells, once, that the key has changed.
+
+        A key on its way to another server cannot be watched there before its slot is: whoever
+        keeps what he reads is told to look again when that has happened. Raises
+        BackendUnavailable and CommandFailed."""
         link = self.link(key)
         for _ in range(REDIRECTIONS):
             link.tell(_CACHING)  # speaks of the command after it, whatever link that goes by
@@ -113,9 +117,12 @@ class Wire:
                 await link.send((b"EXISTS", key))
                 return
             except CommandFailed as failed:
+                if failed.code in ("ASK", "TRYAGAIN"):
+                    return
                 if failed.code != "MOVED":
                     raise
                 link = self._next(failed, key, False)
+        raise BackendUnavailable("the slot of the key moves faster than it can be followed")
 
     async def _ask(
         self, key: bytes, words: tuple[bytes, ...], *, writes: bool, signed: bool = False
