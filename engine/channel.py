@@ -8,7 +8,8 @@ it missed, or is told that nobody can prove that: see ``recover``.
 Two expiries: the publications expire some time after the last one, and then the counter
 and the epoch live on, for weeks, so that "nothing was published" stays provable (for an
 hour where nothing ever was). When those expire too, or the memory is lost, the next touch
-starts a new epoch.
+starts a new epoch. So does a store that goes on from less than it had, after a crash or on the
+way back to a backup; such an epoch knows where the one before it ended, as far as that survived.
 
 Publications of a channel without history have offset 0, no epoch, and cannot be recovered.
 """
@@ -46,8 +47,9 @@ class History(NamedTuple):
     def covers(self, since: Position) -> bool:
         """Whether offsets mean the same at ``since`` as here: same epoch, or inherited from it.
 
-        A store that lost its newest publications (a replica that was promoted) goes on from
-        what it has, under a new epoch. Who had seen no more than that has missed nothing.
+        A store that lost its newest publications (a replica that was promoted, a crash, a return
+        to a backup) goes on from what it has, under a new epoch. Who had seen no more than that
+        has missed nothing.
         """
         if since.epoch in ("", self.position.epoch):
             return True

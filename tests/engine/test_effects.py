@@ -133,14 +133,16 @@ def act(engine: Engine, verb: int, n: int, m: int) -> None:
             engine.channels.history(b"h" + key, limit=-1)
         case 14:
             engine.hashes.put(b"H" + key, {b"f": other} if m else {})
-        case _:
+        case 15:
             engine.channels.remove_history(b"h" + key)
+        case _:
+            engine.channels.renew_epochs(b"h")
 
 
 @given(
     st.lists(
         st.tuples(
-            st.integers(0, 15), st.integers(0, 2), st.integers(0, 6), st.integers(0, 2 * SECOND)
+            st.integers(0, 16), st.integers(0, 2), st.integers(0, 6), st.integers(0, 2 * SECOND)
         ),
         max_size=120,
     )

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from engine.clock import DAY, HOUR, MINUTE, SECOND
+from engine.stream import Stream
 from realtime.backends.base import Backend, History, Position, recover
-from realtime.backends.keys import VERSION, board_key
+from realtime.backends.keys import META, VERSION, board_key, channel_key
 from tests.redis.pair import LAG, Pair
 
 CHANNELS = st.sampled_from([b"news", b"{tag}x", b"quiet"])
@@ -118,3 +119,51 @@ def test_both_backends_keep_the_same_histories(pair: Pair) -> None:
         type("EqualChannelsOnThisServer", (EqualChannels,), {"pair": pair}),
         settings=settings(max_examples=150, stateful_step_count=40, deadline=None),
     )
+
+
+SINCES = [(number, epoch) for epoch in ("old", "new", "other") for number in range(8)]
+
+
+def answers(pair: Pair, backend: Backend, epochs: dict[str, str]) -> list[Any]:
+    """What subscribers at many positions are told; epochs by what they are."""
+    told = []
+    for offset, epoch in SINCES:
+        since = Position(offset, epochs[epoch])
+        found = pair.run(backend.channels.history(b"news", since=since, limit=100))
+        told.append((offset, epoch, found, recover(since, found, 99)))
+    return told
+
+
+def publish_on(pair: Pair, backend: Backend, *numbers: int) -> Position:
+    position = Position(0, "")
+    for number in numbers:
+        position = pair.run(backend.channels.publish(b"news", b"%d" % number, size=100, ttl=MINUTE))
+    return position
+
+
+def test_redis_knows_where_an_epoch_of_the_engine_ended(pair: Pair) -> None:
+    pair.engine.effects.listen(lambda effect: pair.client.execute_command(*effect))
+    old = publish_on(pair, pair.embedded, 1, 2, 3)
+    assert pair.engine.channels.renew_epochs() == 1
+    new = publish_on(pair, pair.embedded, 104, 105)
+    epochs = {"old": old.epoch, "new": new.epoch, "other": "other"}
+    told = answers(pair, pair.redis, epochs)
+    assert told == answers(pair, pair.embedded, epochs)
+    recovered = [(offset, epoch) for offset, epoch, _, answer in told if answer.recovered]
+    assert recovered == [(n, "old") for n in range(4)] + [(n, "new") for n in range(6)]
+
+
+def test_the_engine_knows_where_an_epoch_of_redis_ended(pair: Pair) -> None:
+    key = channel_key(b"news")
+    old = publish_on(pair, pair.redis, 1, 2, 3)
+    pair.client.hset(key + META, "r", "another server")
+    new = publish_on(pair, pair.redis, 104, 105)
+    assert new.epoch != old.epoch
+    history = Stream()
+    for entry_id, fields in pair.client.execute_command("XRANGE", key, "-", "+"):
+        flat = tuple(part for field in fields.items() for part in field)
+        history.append((int(entry_id.partition(b"-")[0]), 0), flat)
+    pair.engine.keyspace.put(key, history)
+    pair.engine.keyspace.put(key + META, pair.client.hgetall(key + META))
+    epochs = {"old": old.epoch, "new": new.epoch, "other": "other"}
+    assert answers(pair, pair.embedded, epochs) == answers(pair, pair.redis, epochs)
