@@ -69,6 +69,7 @@ __all__ = [
     "TokenBucket",
     "Values",
     "Watches",
+    "WritesRefused",
     "WrongType",
     "recover",
 ]
@@ -76,6 +77,10 @@ __all__ = [
 
 class BackendUnavailable(Exception):
     """The store cannot be reached, or did not answer in time. Nothing is known of the write."""
+
+
+class WritesRefused(BackendUnavailable):
+    """Nothing can be written just now, and nothing was. Reads go on. The text is for clients."""
 
 
 class Board(NamedTuple):

@@ -8,7 +8,7 @@ seam must also fit a store at the other end of a wire.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from engine.clock import Clock
 from engine.engine import Engine
@@ -25,8 +25,15 @@ from realtime.backends.base import (
     Submission,
     Submit,
     Take,
+    WritesRefused,
 )
-from realtime.backends.embedded_channels import Channels, Presence, Watches
+from realtime.backends.embedded_channels import (
+    ALL_ADMITTED,
+    Admission,
+    Channels,
+    Presence,
+    Watches,
+)
 from realtime.backends.keys import user_key
 
 __all__ = ["backend", "system_clock"]
@@ -48,30 +55,36 @@ def system_clock() -> Clock:
     return clock
 
 
-def backend(engine: Engine) -> Backend:
-    """The engine behind the seam."""
+def backend(engine: Engine, admission: Admission = ALL_ADMITTED) -> Backend:
+    """The engine behind the seam; every write asks for admission first."""
     return Backend(
-        values=_Values(engine),
-        counters=_Counters(engine),
-        hashes=_Hashes(engine),
-        sorted_sets=_SortedSets(engine),
-        buckets=_Buckets(engine),
-        sessions=_Sessions(engine),
-        channels=Channels(engine),
+        values=_Values(engine, admission),
+        counters=_Counters(engine, admission),
+        hashes=_Hashes(engine, admission),
+        sorted_sets=_SortedSets(engine, admission),
+        buckets=_Buckets(engine, admission),
+        sessions=_Sessions(engine, admission),
+        channels=Channels(engine, admission),
         presence=Presence(),
         watches=Watches(),
         immediate=True,
-        ping=_ping,
+        ping=_ping(admission),
     )
 
 
-async def _ping() -> None:
-    """This store is never away."""
+def _ping(admission: Admission) -> Callable[[], Awaitable[None]]:
+    async def ping() -> None:
+        """This store is never away, but it may not be able to write."""
+        if admission.refusal is not None:
+            raise WritesRefused(admission.refusal)
+
+    return ping
 
 
 class _Values:
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, admission: Admission) -> None:
         self._strings = engine.strings
+        self._admit = admission.admit
 
     async def get(self, key: bytes) -> bytes | None:
         return self._strings.get(key)
@@ -79,15 +92,18 @@ class _Values:
     async def set(
         self, key: bytes, value: bytes, *, ttl: int | None = None, only_if_absent: bool = False
     ) -> bool:
+        self._admit()
         return self._strings.set(key, value, ttl=ttl, only_if_absent=only_if_absent)
 
     async def delete(self, *keys: bytes) -> int:
+        self._admit()
         return self._strings.delete(*keys)
 
 
 class _Counters:
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, admission: Admission) -> None:
         self._counters = engine.counters
+        self._admit = admission.admit
 
     async def add(
         self,
@@ -98,39 +114,47 @@ class _Counters:
         maximum: int | None = None,
         ttl: int | None = None,
     ) -> int:
+        self._admit()
         return self._counters.add(key, by, minimum=minimum, maximum=maximum, ttl=ttl)
 
     async def get(self, keys: Sequence[bytes]) -> list[int | None]:
         return [self._counters.get(key) for key in keys]
 
     async def set(self, key: bytes, value: int) -> None:
+        self._admit()
         self._counters.set(key, value)
 
 
 class _Hashes:
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, admission: Admission) -> None:
         self._hashes = engine.hashes
+        self._admit = admission.admit
 
     async def get(self, key: bytes) -> dict[bytes, bytes] | None:
         return self._hashes.get(key)
 
     async def put(self, key: bytes, fields: Mapping[bytes, bytes]) -> None:
+        self._admit()
         self._hashes.put(key, fields)
 
 
 class _SortedSets:
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, admission: Admission) -> None:
         self._boards = engine.boards
+        self._admit = admission.admit
 
     async def submit(self, board: Board, entries: Sequence[Submit]) -> list[Submission]:
+        self._admit()
         if len(entries) == 1:
             return [self._boards.submit(*board, entries[0])]
         return self._boards.submit_many([board], entries)
 
     async def submit_to(self, boards: Sequence[Board], entry: Submit) -> list[Submission]:
+        self._admit()
         return self._boards.submit_many(boards, [entry])
 
     async def remove(self, board: Board, member: bytes) -> bool:
+        self._admit()
         return self._boards.remove(board.key, member)
 
     async def size(self, board: Board) -> int:
@@ -171,20 +195,30 @@ class _SortedSets:
 
 
 class _Buckets:
-    def __init__(self, engine: Engine) -> None:
-        self.take_now = engine.buckets.take
-        self._take_all = engine.buckets.take_all
+    def __init__(self, engine: Engine, admission: Admission) -> None:
+        self._buckets = engine.buckets
+        self._admit = admission.admit
+        all_pass = admission is ALL_ADMITTED
+        self.take_now = engine.buckets.take if all_pass else self._take_admitted
 
     async def take(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision:
         return self.take_now(key, rule, cost)
 
     async def take_all(self, takes: Sequence[Take]) -> list[Decision]:
-        return self._take_all(takes)
+        self._admit()
+        return self._buckets.take_all(takes)
+
+    def _take_admitted(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision:
+        if cost:  # otherwise it only looks
+            self._admit()
+        return self._buckets.take(key, rule, cost)
 
 
 class _Sessions:
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, admission: Admission) -> None:
         self._sessions = engine.sessions
+        self._admit = admission.admit
+        self._admission = admission
 
     async def create(
         self,
@@ -195,12 +229,14 @@ class _Sessions:
         idle_timeout: int,
         absolute_timeout: int,
     ) -> Session | None:
+        self._admit()
         return self._sessions.create(
             *keys, fields, user=user, idle_timeout=idle_timeout, absolute_timeout=absolute_timeout
         )
 
     async def read(self, record: bytes, *, touch: bool) -> Session | None:
-        return self._sessions.read(record, touch=touch)
+        """A session can be read even while its idle deadline cannot be moved."""
+        return self._sessions.read(record, touch=touch and self._admission.refusal is None)
 
     async def patch(
         self,
@@ -211,11 +247,13 @@ class _Sessions:
         expected_version: int | None = None,
         max_size: int | None = None,
     ) -> Patched | None:
+        self._admit()
         return self._sessions.patch(
             record, changes, removals, expected_version=expected_version, max_size=max_size
         )
 
     async def delete(self, record: bytes) -> bool:
+        self._admit()
         user = self._sessions.user(record)
         return self._sessions.delete(record, None if user is None else user_key(user))
 
@@ -223,4 +261,5 @@ class _Sessions:
         return self._sessions.of_user(by_user)
 
     async def end_all(self, by_user: bytes) -> int:
+        self._admit()
         return self._sessions.end_all(by_user)

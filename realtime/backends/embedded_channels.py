@@ -7,6 +7,7 @@ returns, nothing is lost on the way, and there is nobody else who could change a
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final, Protocol
 
 from engine.engine import Engine
 from realtime.backends.base import (
@@ -19,17 +20,43 @@ from realtime.backends.base import (
 )
 from realtime.backends.keys import channel_key
 
-__all__ = ["Channels", "Presence", "Watches"]
+__all__ = ["ALL_ADMITTED", "Admission", "Channels", "Presence", "Watches"]
+
+
+class Admission(Protocol):
+    """Says whether anything may be written: not while it could not be written down."""
+
+    @property
+    def refusal(self) -> str | None:
+        """Why not; None if it may."""
+
+    def admit(self) -> None:
+        """Called before a write does anything. Raises WritesRefused."""
+
+
+class _AllAdmitted:
+    """Where nothing is written down, nothing is refused."""
+
+    refusal = None
+
+    def admit(self) -> None:
+        """Always."""
+
+
+ALL_ADMITTED: Final[Admission] = _AllAdmitted()
 
 
 class Channels:
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, admission: Admission) -> None:
         self._channels = engine.channels
         self._counters = engine.counters
+        self._admit = admission.admit
 
     async def publish(
         self, channel: bytes, data: bytes, *, info: bytes | None = None, size: int = 0, ttl: int = 0
     ) -> Position:
+        if size > 0 and ttl > 0:  # else nothing is kept, and nothing needs to be written
+            self._admit()
         return self._channels.publish(
             channel, channel_key(channel), data, info=info, size=size, ttl=ttl
         )
@@ -37,6 +64,7 @@ class Channels:
     async def publish_next(
         self, channel: bytes, data: bytes, *, version: bytes, after: int
     ) -> bool:
+        self._admit()
         if (self._counters.get(version) or 0) != after:
             return False
         self._counters.add(version, 1)
@@ -56,6 +84,7 @@ class Channels:
         )
 
     async def remove_history(self, channel: bytes) -> None:
+        self._admit()
         self._channels.remove_history(channel_key(channel))
 
     def listen(

@@ -14,7 +14,13 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from realtime.backends.base import BackendUnavailable, EngineError, NotAnInteger, WrongType
+from realtime.backends.base import (
+    BackendUnavailable,
+    EngineError,
+    NotAnInteger,
+    WritesRefused,
+    WrongType,
+)
 from realtime.errors import (
     Conflict,
     InternalError,
@@ -85,6 +91,8 @@ def _told(error: Exception) -> RealtimeError:
             return Conflict("what is stored under this name is of another kind")
         case EngineError():
             return InvalidInput(str(error))
+        case WritesRefused():
+            return Unavailable(str(error))
         case BackendUnavailable():
             return Unavailable("the store does not answer")
         case _:
