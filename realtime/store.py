@@ -6,25 +6,20 @@ Both are opened from the settings, brought up by ``load``, kept alive by ``backg
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
 from importlib import import_module
 from typing import Protocol
 
-from engine.engine import Engine
-from realtime.backends import embedded
 from realtime.backends.base import Backend
 from realtime.backends.redis.address import parse
 from realtime.backends.redis.dial import Credentials, Options
 from realtime.backends.redis.store import RedisStore
+from realtime.embedded_store import EmbeddedStore
 from realtime.metrics import Probe
 from realtime.settings import Settings, SettingsError
 from realtime.snapshots import Snapshots
 
 __all__ = ["Store", "open_store", "redis_options"]
-
-SWEEP_BUDGET = 1_000
-"""Microseconds a tick may spend on giving back the memory of expired keys."""
 
 
 class Store(Protocol):
@@ -55,7 +50,7 @@ class Store(Protocol):
 
 def open_store(settings: Settings) -> Store:
     """The store that the settings name. Raises SettingsError."""
-    return _Embedded(settings) if settings.is_embedded else _Redis(settings)
+    return EmbeddedStore(settings) if settings.is_embedded else _Redis(settings)
 
 
 def redis_options(settings: Settings) -> Options:
@@ -69,42 +64,6 @@ def redis_options(settings: Settings) -> Options:
         key_file=settings.store_key_file,
         credentials=_credentials(settings.store_credentials),
     )
-
-
-class _Embedded:
-    """The engine in this process, and its snapshots."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._engine = Engine(embedded.system_clock())
-        self.backend = embedded.backend(self._engine)
-        self.snapshots: Snapshots | None = None
-        if settings.data is not None:
-            self.snapshots = Snapshots(
-                self._engine, settings.data, interval=settings.snapshot_interval
-            )
-
-    async def load(self) -> str:
-        if self.snapshots is None:
-            return "memory only: a restart forgets everything (see --data)"
-        return await asyncio.to_thread(self.snapshots.load)
-
-    def background(self) -> list[Coroutine[object, object, None]]:
-        return [] if self.snapshots is None else [self.snapshots.run()]
-
-    def tick(self) -> None:
-        self._engine.sweep(SWEEP_BUDGET)
-
-    def probes(self) -> list[Probe]:
-        engine = self._engine
-        own = [
-            Probe("keys", "Keys held.", lambda: len(engine.keyspace)),
-            Probe("changes", "Changes made.", lambda: engine.effects.changes, counts=True),
-        ]
-        return own if self.snapshots is None else [*own, *_snapshot_probes(self.snapshots)]
-
-    async def close(self) -> None:
-        if self.snapshots is not None:
-            await self.snapshots.close()
 
 
 class _Redis:
@@ -174,29 +133,3 @@ def _credentials(name: str | None) -> Credentials | None:
     except (ImportError, AttributeError) as error:
         raise SettingsError(f"store_credentials: {error}") from None
     return found
-
-
-def _snapshot_probes(snapshots: Snapshots) -> list[Probe]:
-    return [
-        Probe(
-            "snapshot_unsaved_changes",
-            "Changes that the last good snapshot does not have.",
-            lambda: snapshots.stats.unsaved_changes,
-        ),
-        Probe(
-            "snapshot_failures",
-            "Snapshots that could not be written.",
-            lambda: snapshots.stats.failures,
-            counts=True,
-        ),
-        Probe(
-            "snapshot_success_time",
-            "When the last good snapshot was written, in seconds since 1970.",
-            lambda: snapshots.stats.last_success_at or 0,
-        ),
-        Probe(
-            "snapshot_fork_seconds",
-            "How long the last fork stopped the service.",
-            lambda: snapshots.stats.fork_seconds,
-        ),
-    ]
