@@ -1,0 +1,223 @@
+"""Increments: what happened since the base, batch after batch, each with a seal.
+
+A batch is what one turn of the event loop changed. It is an annotation, which Redis skips
+like any line that begins with #, and the commands (see `engine.persistence.commands`):
+
+    #RT:<sequence>:<bytes>:<synced>:<crc>\\r\\n
+    <bytes> bytes of commands; of several, the first is MULTI and the last EXEC
+
+``sequence`` counts batches from 1 and goes on from file to file. ``synced`` is the newest
+batch that was known to be on disk, fsynced, when this one was written. ``crc`` is CRC-32 in
+eight hexadecimal digits, of everything between ``#RT:`` and itself, and of the commands.
+
+A redis-server that served the folder meanwhile has appended commands without a seal, and
+``#TS:<seconds>``. Those are read as Redis reads them. Every other annotation is damage.
+
+Whole records come out with the offset where they begin. What is not whole is either *torn*,
+as a crash leaves the end of the last file, or damage; `engine.persistence.tail` tells which.
+n is the size of the file; no more of it is in memory than one batch and a piece.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, NamedTuple, NoReturn
+
+from engine.persistence.annotations import (
+    LINE,
+    MAX_LINE,
+    TIMESTAMP,
+    is_beginning,
+    matches,
+    seal,
+)
+from engine.persistence.commands import EXEC, MAX_COMMAND, MULTI, Command, Incomplete, parse
+from engine.persistence.errors import JournalDamaged, Malformed
+from engine.persistence.tail import Tail
+from engine.persistence.window import Window
+
+__all__ = ["MAX_BATCH", "Batch", "Increment", "Raw", "Record", "Torn", "seal"]
+
+MAX_BATCH = MAX_COMMAND
+"""Bytes of the commands of one batch that a file can make us hold."""
+
+HASH = ord("#")
+
+
+class Batch(NamedTuple):
+    """A batch whose seal matches. The sequence is the next one."""
+
+    offset: int
+    sequence: int
+    synced: int
+    body: bytes
+
+
+class Raw(NamedTuple):
+    """Commands without a seal: one, or those between a MULTI and its EXEC."""
+
+    offset: int
+    commands: list[Command]
+
+
+Record = Batch | Raw
+
+
+@dataclass(frozen=True, slots=True)
+class Torn:
+    """A crash while the end of the last file was written: what has to be cut off."""
+
+    file: str
+    offset: int
+    """Where the last whole record ends."""
+    dropped: int
+    """Bytes from there to the end of the file."""
+    why: str
+
+
+class Increment:
+    """One file, read once from its beginning: an iterator of records. O(n).
+
+    Iterating raises JournalDamaged. ``torn`` is set when it ends, if the file is the last one
+    and has a torn tail.
+    """
+
+    def __init__(
+        self, file: BinaryIO, name: str, *, sequence: int | None = None, last: bool = False
+    ) -> None:
+        """``sequence`` is of the batch before this file; None: any may come first."""
+        self._window = Window(file)
+        self._file = file
+        self._last = last
+        self.name = name
+        self.sequence = sequence
+        """Of the last batch."""
+        self.good = 0
+        """Where the last whole record ends."""
+        self.torn: Torn | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file, as it was when it was opened."""
+        return self._window.size
+
+    def __iter__(self) -> Iterator[Record]:
+        window = self._window
+        while True:
+            try:
+                record = self._next()
+            except Incomplete:
+                self._end(cut=True, what="the file ends within a batch or a command")
+                return
+            except Malformed as fault:
+                self._end(cut=False, what=str(fault))
+                return
+            if record is None:
+                return
+            yield record
+            self.good = window.offset
+
+    def _next(self) -> Record | None:
+        """The next record; None at the end. Raises Incomplete and Malformed."""
+        window = self._window
+        while window.fill(MAX_LINE) or window.at < len(window.data):
+            line = LINE.match(window.data, window.at)
+            if line is not None:
+                return self._batch(line)
+            if window.data[window.at] != HASH:
+                return self._raw()
+            self._skip_timestamp()
+            self.good = window.offset
+        return None
+
+    def _batch(self, line: re.Match[bytes]) -> Batch:
+        window = self._window
+        offset = window.offset
+        sequence, size, synced = map(int, line.group(1, 2, 3))
+        if size > MAX_BATCH:
+            raise Malformed(f"a batch announces {size} bytes")
+        window.at = line.end()
+        if size > window.remaining:
+            raise Incomplete(size - window.remaining)
+        window.fill(size)
+        body = window.take(size)
+        if not matches(line, body):
+            raise Malformed(f"the checksum of batch {sequence} does not match")
+        self._follow(sequence, synced, offset)
+        return Batch(offset, sequence, synced, body)
+
+    def _follow(self, sequence: int, synced: int, offset: int) -> None:
+        """Whole as the batch is, it must be the next one; no crash makes it another."""
+        if self.sequence is not None and sequence != self.sequence + 1:
+            what = f"batch {sequence} follows batch {self.sequence}"
+            raise JournalDamaged(what, self.name, offset)
+        if synced >= sequence:
+            what = f"batch {sequence} says that batch {synced} is on disk already"
+            raise JournalDamaged(what, self.name, offset)
+        self.sequence = sequence
+
+    def _raw(self) -> Raw:
+        offset = self._window.offset
+        command = self._command()
+        if not _is(command, MULTI):
+            return Raw(offset, [command])
+        commands: list[Command] = []
+        while not _is(command := self._command(), EXEC):
+            commands.append(command)
+            if self._window.offset - offset > MAX_BATCH:
+                raise Malformed("a transaction has no end")
+        return Raw(offset, commands)
+
+    def _command(self) -> Command:
+        """One command without a seal, timestamps before it skipped."""
+        window = self._window
+        while True:
+            if not window.fill(1):
+                raise Incomplete(1)
+            if window.data[window.at] == HASH:
+                self._skip_timestamp()
+                continue
+            try:
+                command, window.at = parse(window.data, window.at)
+                return command
+            except Incomplete as cut:
+                held = len(window.data) - window.at
+                if held + cut.missing > MAX_COMMAND:
+                    raise Malformed("a command is longer than 1 GiB") from None
+                # Twice as much each time, so that a long command is not parsed too often.
+                if not window.fill(held + cut.missing):
+                    raise
+                window.fill(2 * held)
+
+    def _skip_timestamp(self) -> None:
+        window = self._window
+        whole = window.fill(MAX_LINE)
+        stamp = TIMESTAMP.match(window.data, window.at)
+        if stamp is not None:
+            window.at = stamp.end()
+            return
+        rest = window.data[window.at : window.at + MAX_LINE]
+        if not whole and is_beginning(rest):
+            raise Incomplete(1)
+        line = rest.partition(b"\r\n")[0]
+        raise Malformed(f"{line[:40]!r} is no annotation of ours, nor of Redis")
+
+    def _end(self, *, cut: bool, what: str) -> None:
+        """Nothing more is whole. Raises JournalDamaged unless a crash explains it."""
+        if not self._last:
+            self._damaged(f"{what}, and this is not the last file" if cut else what)
+        expected = None if self.sequence is None else self.sequence + 1
+        tail = Tail(self._file, self.good, self.size, expected)
+        torn, why = tail.verdict(what, cut=cut)
+        if not torn:
+            self._damaged(why)
+        self.torn = Torn(self.name, self.good, self.size - self.good, why)
+
+    def _damaged(self, what: str) -> NoReturn:
+        raise JournalDamaged(what, self.name, self.good)
+
+
+def _is(command: Command, name: bytes) -> bool:
+    return len(command) == 1 and command[0].upper() == name
