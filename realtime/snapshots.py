@@ -1,10 +1,9 @@
 """The engine on disk: loaded at the start, written now and then, and once more at the end.
 
 A snapshot is a Redis RDB file, ``dump.rdb``. It is written by a forked copy of the process
-(see `realtime.fork`), so that the service goes on meanwhile: it costs the pause of the fork,
-and a copy of the memory pages that either side touches. The copy only writes a temporary
-file. The parent gives it its name once the copy has said that all is on disk; a copy that
-was killed, or that outlived its parent, leaves the last good snapshot alone.
+(see `realtime.fork` and `realtime.copies`), so that the service goes on meanwhile: it costs the
+pause of the fork, and a copy of the memory pages that either side touches. Whatever happens to
+the copy, the last good snapshot stays until the next one is whole and on disk.
 
 Whoever asks for a snapshot gets one that was forked after they asked, hence with all they
 had written. Those who ask while one is being written share the next.
@@ -25,9 +24,11 @@ from typing import Protocol
 
 from engine.clock import SECOND
 from engine.effects import Effects
-from realtime.datadir import DataDirectory, DirectoryInUse, NewFile
-from realtime.fork import Child, ChildFailed, fork
-from realtime.snapshot_file import Content, SnapshotError, Written, dump, load
+from realtime.copies import Copies
+from realtime.datadir import DataDirectory, DirectoryInUse, LastStop
+from realtime.fork import ChildFailed
+from realtime.keeping import SnapshotError, SnapshotInfo
+from realtime.snapshot_file import Content, Written, dump, load
 
 __all__ = [
     "DirectoryInUse",
@@ -55,17 +56,6 @@ class Engine(Content, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotInfo:
-    """A snapshot that is on disk."""
-
-    path: str
-    bytes: int
-    seconds: float
-    """How long it took, from the fork to the name."""
-    keys: int
-
-
-@dataclass(frozen=True, slots=True)
 class SnapshotStats:
     """How saving is going; for metrics."""
 
@@ -86,15 +76,22 @@ class Snapshots:
     """One engine's snapshots in one directory. ``load`` comes first, ``close`` last."""
 
     def __init__(
-        self, engine: Engine, directory: str | os.PathLike[str], *, interval: float = INTERVAL
+        self,
+        engine: Engine,
+        directory: str | os.PathLike[str],
+        *,
+        interval: float = INTERVAL,
+        copies: Copies | None = None,
     ) -> None:
-        """``interval`` is in seconds; at 0 nothing is saved unless asked for, or at the end."""
+        """``interval`` is in seconds; at 0 nothing is saved unless asked for, or at the end.
+
+        ``copies`` are shared with whoever else writes files of this engine."""
         self._engine = engine
         self._directory = DataDirectory(directory)
         self._interval = interval
-        self._turn = asyncio.Lock()  # one copy at a time
+        self._copies = copies or Copies()
         self._next: asyncio.Task[SnapshotInfo] | None = None  # asked for, and not yet forked
-        self._child: Child | None = None
+        self._writing = False  # the copy that runs is ours
         self._forked_changes = 0  # the engine's count of changes that the running copy has
         self._saved_changes: int | None = None  # and the last snapshot; None until loaded
         self._closing = False
@@ -109,8 +106,16 @@ class Snapshots:
     def stats(self) -> SnapshotStats:
         """As things stand. O(1)."""
         return replace(
-            self._stats, in_progress=self._child is not None, unsaved_changes=self._unsaved()
+            self._stats,
+            in_progress=self._writing,
+            unsaved_changes=self._unsaved(),
+            fork_seconds=self._copies.fork_seconds,
         )
+
+    @property
+    def last_stop(self) -> LastStop:
+        """How the process before this one ended: what it held may be older than it has told."""
+        return self._directory.last_stop
 
     def load(self) -> str:
         """Own the directory and fill the empty engine; one line about it, for people.
@@ -152,14 +157,16 @@ class Snapshots:
         Blocks while it writes: the doors are closed, and nothing may change any more.
         """
         self._closing = True
+        clean: bool | None = False
         try:
-            if self._child is not None and self._forked_changes != self._engine.effects.changes:
-                self._child.kill()  # it has not seen everything, so it must be written anyway
-            async with self._turn:
+            if self._writing and self._forked_changes != self._engine.effects.changes:
+                self._copies.kill()  # it has not seen everything, so it must be written anyway
+            async with self._copies.turn():
                 if self._unsaved():
                     self._save_here()
+            clean = None if self._saved_changes is None else True
         finally:
-            self._directory.release()
+            self._directory.release(clean=clean)
 
     def _unsaved(self) -> int:
         """Changes to be saved; none before loading, lest a failed start overwrite good data."""
@@ -167,7 +174,7 @@ class Snapshots:
         return 0 if saved is None else self._engine.effects.changes - saved
 
     async def _take_turn(self) -> SnapshotInfo:
-        async with self._turn:
+        async with self._copies.turn():
             self._next = None  # who asks from here on is too late for this one
             if self._closing or self._saved_changes is None:
                 raise SnapshotError("no snapshot is taken before loading or while shutting down")
@@ -176,18 +183,16 @@ class Snapshots:
             except (ChildFailed, OSError) as fault:
                 raise self._failed(fault) from fault
             finally:
-                self._child = None
+                self._writing = False
 
     async def _save_in_copy(self) -> SnapshotInfo:
         started = time.perf_counter()
         changes = self._forked_changes = self._engine.effects.changes
         with self._directory.create() as new:
-            self._child = fork(
-                lambda: _report(dump(self._engine, new.descriptor)), [new.descriptor]
+            self._writing = True
+            written = await self._copies.write(
+                new, lambda: dump(self._engine, new.descriptor), NAME
             )
-            forked = time.perf_counter() - started
-            self._stats = replace(self._stats, fork_seconds=forked)
-            written = await asyncio.to_thread(_finish, self._child, new)
         return self._succeeded(written, changes, time.perf_counter() - started)
 
     def _save_here(self) -> None:
@@ -216,14 +221,3 @@ class Snapshots:
             self._stats = replace(self._stats, failures=failures, last_error=str(error))
             log.error("%s", error)
         return error
-
-
-def _report(written: Written) -> bytes:
-    return b"%d %d" % written
-
-
-def _finish(child: Child, new: NewFile) -> Written:
-    """Wait for the copy, then give its file the name. For a thread of its own."""
-    keys, size = map(int, child.wait().split())
-    new.commit(NAME)
-    return Written(keys, size)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import realtime.copies
 import realtime.snapshots
 from realtime.fork import Child, fork
 from realtime.snapshot_file import Content, Written, dump
@@ -32,7 +33,7 @@ class Forks:
 @pytest.fixture
 def forks(monkeypatch: pytest.MonkeyPatch) -> Forks:
     made = Forks()
-    monkeypatch.setattr(realtime.snapshots, "fork", made)
+    monkeypatch.setattr(realtime.copies, "fork", made)
     return made
 
 

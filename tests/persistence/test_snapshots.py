@@ -193,6 +193,37 @@ async def test_a_failure_at_the_end_is_told(
     await opened(tmp_path).snapshots.close()  # the directory was given up all the same
 
 
+async def test_the_next_start_knows_whether_the_end_was_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = opened(tmp_path)
+    assert first.snapshots.last_stop == "clean"
+    first.visit()
+    second = await reopened(first, tmp_path)
+    assert second.snapshots.last_stop == "clean"
+    second.visit()
+    with monkeypatch.context() as patch:
+        patch.setattr(realtime.snapshots, "dump", after(lambda: fail(errno.ENOSPC)))
+        with pytest.raises(SnapshotError):
+            await second.snapshots.close()
+    third = opened(tmp_path)
+    assert third.snapshots.last_stop != "clean"
+    await third.snapshots.close()
+
+
+async def test_a_start_that_fails_does_not_forget_how_the_last_one_ended(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text("4711\n")
+    (tmp_path / "dump.rdb").write_bytes(b"no snapshot")
+    snapshots = Snapshots(Engine(ManualClock()), tmp_path)
+    with pytest.raises(SnapshotError):
+        snapshots.load()
+    await snapshots.close()
+    (tmp_path / "dump.rdb").unlink()
+    second = opened(tmp_path)
+    assert second.snapshots.last_stop == "power"
+    await second.snapshots.close()
+
+
 async def test_a_start_that_was_refused_writes_nothing(tmp_path: Path) -> None:
     owner = opened(tmp_path)
     engine = Engine(ManualClock())
