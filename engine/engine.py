@@ -42,6 +42,7 @@ class Engine:
         "effects",
         "hashes",
         "keyspace",
+        "replaced",
         "sessions",
         "strings",
     )
@@ -53,6 +54,8 @@ class Engine:
         self.clock = clock
         self.keyspace: Keyspace = core.keyspace
         self.effects: Effects = core.effects
+        self.replaced: list[Callable[[], None]] = []
+        """Called after ``replace``, for those who keep copies. They must not call the engine."""
         self.strings = Strings(core)
         self.counters = Counters(core)
         self.hashes = Hashes(core)
@@ -60,6 +63,17 @@ class Engine:
         self.buckets = Buckets(core)
         self.sessions = Sessions(core, self.hashes)
         self.channels = Channels(core, self.hashes, lambda: epoch_letters(draw))
+
+    def replace(self, other: Engine) -> None:
+        """Hold what ``other`` holds from now on; ``other`` gets what was held here. O(keys).
+
+        It counts as a change, but no effect says it: who writes down effects must begin anew.
+        Positions of channels go back, too: see `Channels.renew_epochs`.
+        """
+        self.keyspace.exchange(other.keyspace)
+        self.effects.changes += 1
+        for listener in self.replaced:
+            listener()
 
     def sweep(self, budget: int) -> int:
         """Give back the memory of expired keys for up to ``budget`` microseconds.

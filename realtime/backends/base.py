@@ -332,7 +332,7 @@ class Presence(Protocol):
 class Watches(Protocol):
     """Hear when what was read and kept is changed by somebody else.
 
-    A store of one process has no somebody else: there nothing is ever heard."""
+    A store of one process has no somebody else: there nothing is heard, unless all is replaced."""
 
     def listen(self, listener: ChangeListener) -> None:
         """Hear of the keys that are watched, until the end of the process."""

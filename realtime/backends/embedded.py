@@ -66,7 +66,7 @@ def backend(engine: Engine, admission: Admission = ALL_ADMITTED) -> Backend:
         sessions=_Sessions(engine, admission),
         channels=Channels(engine, admission),
         presence=Presence(),
-        watches=Watches(),
+        watches=Watches(engine),
         immediate=True,
         ping=_ping(admission),
     )

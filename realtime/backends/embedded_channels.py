@@ -1,7 +1,9 @@
 """Channels of the embedded backend: publications, who is here, and what others change.
 
 Publisher and subscribers are in this process: what is published is heard before the publish
-returns, nothing is lost on the way, and there is nobody else who could change anything.
+returns, nothing is lost on the way, and there is nobody else who could change anything. Only
+when everything is replaced at once (`Engine.replace`) all who keep a copy are told, and the
+subscribers of all channels have to recover.
 """
 
 from __future__ import annotations
@@ -47,9 +49,12 @@ ALL_ADMITTED: Final[Admission] = _AllAdmitted()
 
 
 class Channels:
-    def __init__(self, engine: Engine, admission: Admission) -> None:
+    def __init__(self, engine: Engine, admission: Admission = ALL_ADMITTED) -> None:
         self._channels = engine.channels
         self._counters = engine.counters
+        self._subscribed: set[bytes] = set()
+        self._lost: tuple[LossListener, ...] = ()
+        engine.replaced.append(self._doubt)
         self._admit = admission.admit
 
     async def publish(
@@ -90,14 +95,30 @@ class Channels:
     def listen(
         self, listener: ChannelListener, lost: LossListener | None = None
     ) -> Callable[[], None]:
-        """Nothing is lost on the way from this process to itself."""
-        return self._channels.listen(listener)
+        """``lost`` is called when everything was replaced: positions went back in time."""
+        unlisten = self._channels.listen(listener)
+        if lost is None:
+            return unlisten
+        self._lost = (*self._lost, lost)
+
+        def unlisten_both() -> None:
+            self._lost = tuple(other for other in self._lost if other is not lost)
+            unlisten()
+
+        return unlisten_both
 
     async def subscribe(self, channel: bytes) -> None:
-        """Nothing to ask for: every publication of this engine is made in this process."""
+        """Every publication of this engine is made in this process: it is only noted."""
+        self._subscribed.add(channel)
 
     async def unsubscribe(self, channel: bytes) -> None:
         """See ``subscribe``."""
+        self._subscribed.discard(channel)
+
+    def _doubt(self) -> None:
+        for channel in self._subscribed:
+            for lost in self._lost:
+                lost(channel)
 
 
 class Presence:
@@ -122,10 +143,19 @@ class Presence:
 
 
 class Watches:
-    """Nobody else changes what this process holds."""
+    """Nobody else changes what this process holds, unless all of it is replaced."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._listeners: list[ChangeListener] = []
+        engine.replaced.append(self._doubt)
 
     def listen(self, listener: ChangeListener) -> None:
-        """There is nothing to hear."""
+        """Hear when everything was replaced."""
+        self._listeners.append(listener)
 
     async def watch(self, key: bytes) -> None:
-        """See ``listen``."""
+        """There is nothing to watch for: no key changes alone without this process."""
+
+    def _doubt(self) -> None:
+        for listener in self._listeners:
+            listener(None)

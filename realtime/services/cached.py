@@ -1,9 +1,10 @@
 """A bounded copy of what lies in the store and hardly ever changes: rules, by name.
 
-Where this process is the only writer, a value is right until this process changes it, and
-asking for one is a look-up. Where others share the store, a value is kept as long as its key
-is watched and has not changed: the watch comes first, then the load (see `Watches`), and what
-changes while it is being loaded answers who asked for it, and is not kept.
+Where this process is the only writer, a value is right until this process changes it, or
+replaces everything, and asking for one is a look-up. Where others share the store, a value is
+kept as long as its key is watched and has not changed: the watch comes first, then the load
+(see `Watches`), and what changes while it is being loaded answers who asked for it, and is not
+kept.
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ class Cached(Generic[T]):
     def forget(self, name: str) -> None:
         self._values.pop(name, None)
 
+    def clear(self) -> None:
+        self._values.clear()
+
 
 class _Mark(NamedTuple):
     """As long as it stands, what was loaded after it was set is right; then it may be kept."""
@@ -106,6 +110,11 @@ class Watched(Cached[T]):
         if mark is not None:
             del self._names[mark.key]
 
+    def clear(self) -> None:
+        super().clear()
+        self._marks.clear()
+        self._names.clear()
+
     async def _fetch(self, name: str) -> T:
         mark = self._mark(name)
         try:
@@ -129,9 +138,7 @@ class Watched(Cached[T]):
 
     def _changed(self, key: bytes | None) -> None:
         if key is None:
-            self._values.clear()
-            self._marks.clear()
-            self._names.clear()
+            self.clear()
         elif (name := self._names.get(key)) is not None:
             self.forget(name)
 
@@ -140,4 +147,8 @@ def cached(
     backend: Backend, load: Callable[[str], Awaitable[T]], key: Callable[[str], bytes]
 ) -> Cached[T]:
     """The cheapest copy that is right on this backend."""
-    return Cached(load) if backend.immediate else Watched(load, key, backend.watches)
+    if not backend.immediate:
+        return Watched(load, key, backend.watches)
+    kept = Cached(load)
+    backend.watches.listen(lambda _: kept.clear())  # nothing is told of there but a new beginning
+    return kept

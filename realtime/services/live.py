@@ -113,8 +113,8 @@ class LiveBoards:
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
         services.leaderboards.on_change(self._note)
+        backend.watches.listen(self._told)
         if not self._alone:
-            backend.watches.listen(self._told)
             backend.channels.listen(self._heard)
 
     async def snapshot(self, channel: str) -> bytes | None:
