@@ -24,7 +24,14 @@ import os
 from pathlib import Path
 from typing import Literal, Self
 
-__all__ = ["DataDirectory", "DirectoryInUse", "LastStop", "NewFile", "sync_folder"]
+__all__ = [
+    "TEMPORARY",
+    "DataDirectory",
+    "DirectoryInUse",
+    "LastStop",
+    "NewFile",
+    "sync_folder",
+]
 
 LOCK = "lock"
 TEMPORARY = "temp-{}.part"
