@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from realtime.errors import Conflict, Unavailable
 from realtime.http.operation import Answer, Example, Feature, Scope, operation
-from realtime.snapshots import SnapshotError, Snapshots
+from realtime.keeping import SavesSnapshots, SnapshotError
 
 __all__ = ["OPERATIONS", "OperationStats", "Stats"]
 
@@ -51,7 +51,7 @@ class Stats(Answer):
     errors=(Conflict,),
     example=Example(answer='{"path":"dump.rdb","bytes":104857,"seconds":0.08,"keys":1200}'),
 )
-async def save_snapshot(snapshots: Snapshots | None) -> Snapshot:
+async def save_snapshot(snapshots: SavesSnapshots | None) -> Snapshot:
     """Answers when it is on disk. 409 if the service was started without a data directory, or on
     a store that looks after its own disk."""
     if snapshots is None:

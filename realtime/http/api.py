@@ -18,6 +18,7 @@ from realtime.http import (
     limits,
     sessions,
 )
+from realtime.http.backups import OPERATIONS as BACKUP_OPERATIONS
 from realtime.http.dispatch import Dispatcher
 from realtime.http.door import Door
 from realtime.http.endpoint import Endpoint
@@ -26,10 +27,10 @@ from realtime.http.openapi import document
 from realtime.http.operation import Operation
 from realtime.http.router import Router
 from realtime.http.system import Pages, pages
+from realtime.keeping import KeepsBackups, SavesSnapshots
 from realtime.metrics import Metrics, Probe
 from realtime.services import Services
 from realtime.settings import Settings
-from realtime.snapshots import Snapshots
 from realtime.state import ServiceState
 
 __all__ = ["OPERATIONS", "Options", "build"]
@@ -43,6 +44,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *channels.OPERATIONS,
     *batch.OPERATIONS,
     *admin.OPERATIONS,
+    *BACKUP_OPERATIONS,
 )
 
 
@@ -72,7 +74,8 @@ def build(
     *,
     state: ServiceState,
     options: Options,
-    snapshots: Snapshots | None = None,
+    snapshots: SavesSnapshots | None = None,
+    backups: KeepsBackups | None = None,
     probes: Iterable[Probe] = (),
 ) -> Door:
     """The door to some services. ``probes`` are what the rest of the process counts."""
@@ -90,6 +93,7 @@ def build(
             options.session_idle_timeout, options.session_absolute_timeout
         ),
         "snapshots": snapshots,
+        "backups": backups,
         "dispatcher": dispatcher,
         "stats": Stats(metrics),
     }
