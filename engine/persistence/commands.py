@@ -12,7 +12,7 @@ bytes that never will (`Malformed`). Pure: no file, no offset; whoever has those
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from engine.effects import Effect
 from engine.persistence.errors import Malformed
@@ -28,6 +28,7 @@ __all__ = [
     "encode_all",
     "parse",
     "split",
+    "transaction",
 ]
 
 Command = list[bytes]
@@ -147,17 +148,16 @@ def split(data: bytes) -> list[Command]:
     return commands
 
 
-def transaction(commands: Iterable[Command]) -> list[Command]:
-    """The commands themselves, without the MULTI and EXEC around them, if there are any.
+def transaction(commands: list[Command]) -> list[Command]:
+    """The commands of a batch, without the MULTI and EXEC around several. O(n).
 
-    Raises Malformed if one stands there without the other.
+    Raises Malformed if several have none: a Redis would then take a part of them.
     """
-    inner = list(commands)
-    if inner[:1] != [[MULTI]]:
-        return inner
-    if inner[-1] != [EXEC]:
-        raise Malformed("a transaction has no end")
-    return inner[1:-1]
+    if len(commands) == 1:
+        return commands
+    if commands[:1] != [[MULTI]] or commands[-1] != [EXEC]:
+        raise Malformed("the commands of a batch are no transaction")
+    return commands[1:-1]
 
 
 def _number(data: bytes, at: int, mark: bytes) -> tuple[int, int]:

@@ -85,16 +85,22 @@ class Increment:
     """
 
     def __init__(
-        self, file: BinaryIO, name: str, *, sequence: int | None = None, last: bool = False
+        self,
+        file: BinaryIO,
+        name: str,
+        *,
+        start: int = 0,
+        sequence: int | None = None,
+        last: bool = False,
     ) -> None:
         """``sequence`` is of the batch before this file; None: any may come first."""
-        self._window = Window(file)
+        self._window = Window(file, start)
         self._file = file
         self._last = last
         self.name = name
         self.sequence = sequence
         """Of the last batch."""
-        self.good = 0
+        self.good = start
         """Where the last whole record ends."""
         self.torn: Torn | None = None
 

@@ -22,18 +22,20 @@ from engine.sortedset import SortedSet
 __all__ = ["read"]
 
 
-def read(file: BinaryIO, crc: Crc = crc64) -> Iterator[Item]:
+def read(file: BinaryIO, crc: Crc = crc64, *, alone: bool = True) -> Iterator[Item]:
     """Every (key, value, deadline) of a snapshot, from the beginning of a file that can seek.
 
+    Unless the snapshot is ``alone`` in it, the file stands at the end of the snapshot afterwards.
     Raises Damaged or Unsupported. An integer of up to 32 bits comes as an int. O(everything).
     """
     source = Source(file, crc)
     reader = _Reader(source)
     try:
         yield from reader.items()
+        source.finish(checked=reader.version >= rdb.CHECKSUM_SINCE, alone=alone)
     except Unsupported as fault:
         # A flipped bit can turn a type we have into one that we lack: do not blame Redis for it.
-        if reader.version >= rdb.CHECKSUM_SINCE and not source.is_whole():
+        if alone and reader.version >= rdb.CHECKSUM_SINCE and not source.is_whole():
             what = f"the checksum does not match; nothing made sense from here on: {fault.what}"
             raise Damaged(what, fault.offset, fault.key) from None
         raise
@@ -63,7 +65,6 @@ class _Reader:
             if value or not isinstance(value, (dict, SortedSet)):  # an empty one is absent
                 yield key, value, self._deadline
             self._deadline = source.key = None
-        source.finish(checked=self.version >= rdb.CHECKSUM_SINCE)
 
     def _header(self) -> None:
         source = self._source

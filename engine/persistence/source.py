@@ -140,15 +140,19 @@ class Source:
         self.position = position
         return strings
 
-    def finish(self, *, checked: bool) -> None:
-        """Compare the checksum of everything up to here with the one that comes next."""
+    def finish(self, *, checked: bool, alone: bool) -> None:
+        """Compare the checksum of everything up to here with the one that comes next.
+
+        Nothing may follow a snapshot that is ``alone``; otherwise the file is put to its end.
+        """
         self._let_go()
         offset = self.offset
         stored = self.number(rdb.CHECKSUM_SIZE) if checked else 0
         if stored not in (0, self._checksum):  # Redis writes 0 when told not to compute it
             raise Damaged("the checksum does not match", offset)
-        if self.remaining:
+        if alone and self.remaining:
             raise self.damaged(f"{self.remaining} bytes follow the end of the snapshot")
+        self._file.seek(self.offset)
 
     def is_whole(self) -> bool:
         """Whether the checksum of the whole file matches, wherever reading has got to."""

@@ -16,15 +16,14 @@ PIECE = 1 << 20
 
 
 class Window:
-    """A file that can seek, from its beginning to the end it had when it was opened."""
+    """A file that can seek, from ``start`` to the end it had when it was opened."""
 
     __slots__ = ("_base", "_file", "at", "data", "size")
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, start: int = 0) -> None:
         self._file = file
         self.size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        self._base = 0  # the offset of data[0]
+        self._base = file.seek(start)  # the offset of data[0]
         self.data = b""
         self.at = 0
 
