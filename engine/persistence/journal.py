@@ -100,6 +100,7 @@ class Increment:
         self.name = name
         self.sequence = sequence
         """Of the last batch."""
+        self._next_sequence = None if sequence is None else sequence + 1
         self.good = start
         """Where the last whole record ends."""
         self.torn: Torn | None = None
@@ -139,30 +140,42 @@ class Increment:
         return None
 
     def _batch(self, line: re.Match[bytes]) -> Batch:
+        """The batch whose line has been found. The loop of a million batches: few calls in it."""
         window = self._window
-        offset = window.offset
-        sequence, size, synced = map(int, line.group(1, 2, 3))
+        sequence, size, synced = int(line[1]), int(line[2]), int(line[3])
+        start = line.end()
+        end = start + size
+        if end <= len(window.data):
+            body = window.data[start:end]
+            window.at = end
+        else:
+            window.at = start
+            body = self._long_body(size)
+        if not matches(line, body):
+            raise Malformed(f"the checksum of batch {sequence} does not match")
+        if sequence != self._next_sequence or synced >= sequence:
+            self._check_order(sequence, synced)
+        self.sequence, self._next_sequence = sequence, sequence + 1
+        return Batch(self.good, sequence, synced, body)
+
+    def _long_body(self, size: int) -> bytes:
+        """A body that reaches beyond the piece that was read."""
+        window = self._window
         if size > MAX_BATCH:
             raise Malformed(f"a batch announces {size} bytes")
-        window.at = line.end()
         if size > window.remaining:
             raise Incomplete(size - window.remaining)
         window.fill(size)
-        body = window.take(size)
-        if not matches(line, body):
-            raise Malformed(f"the checksum of batch {sequence} does not match")
-        self._follow(sequence, synced, offset)
-        return Batch(offset, sequence, synced, body)
+        return window.take(size)
 
-    def _follow(self, sequence: int, synced: int, offset: int) -> None:
+    def _check_order(self, sequence: int, synced: int) -> None:
         """Whole as the batch is, it must be the next one; no crash makes it another."""
-        if self.sequence is not None and sequence != self.sequence + 1:
-            what = f"batch {sequence} follows batch {self.sequence}"
-            raise JournalDamaged(what, self.name, offset)
         if synced >= sequence:
             what = f"batch {sequence} says that batch {synced} is on disk already"
-            raise JournalDamaged(what, self.name, offset)
-        self.sequence = sequence
+            raise JournalDamaged(what, self.name, self.good)
+        if self.sequence is not None:
+            what = f"batch {sequence} follows batch {self.sequence}"
+            raise JournalDamaged(what, self.name, self.good)
 
     def _raw(self) -> Raw:
         offset = self._window.offset
@@ -214,8 +227,7 @@ class Increment:
         """Nothing more is whole. Raises JournalDamaged unless a crash explains it."""
         if not self._last:
             self._damaged(f"{what}, and this is not the last file" if cut else what)
-        expected = None if self.sequence is None else self.sequence + 1
-        tail = Tail(self._file, self.good, self.size, expected)
+        tail = Tail(self._file, self.good, self.size, self._next_sequence)
         torn, why = tail.verdict(what, cut=cut)
         if not torn:
             self._damaged(why)
