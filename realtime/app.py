@@ -70,6 +70,7 @@ class Application:
             state=self.state,
             options=api.Options.of(settings),
             snapshots=self.store.snapshots,
+            backups=self.store.backups,
             probes=[*self.store.probes(), *_probes(self)],
         )
 
@@ -87,8 +88,14 @@ class Application:
             queue_bytes=settings.ws_queue_bytes,
             message_bytes=settings.ws_message_bytes,
         )
-        waits = not self.services.backend.immediate
-        http = direct_http(bounds, lambda: self.state.ready, self.http, waits=waits)
+        gate = self.store.gate
+        http = direct_http(
+            bounds,
+            lambda: self.state.ready,
+            self.http,
+            waits=not self.services.backend.immediate,
+            gate=None if gate is None else gate.wrap,
+        )
         config = uvicorn.Config(
             self.http,
             http=http,

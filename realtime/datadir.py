@@ -21,21 +21,30 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from pathlib import Path
 from typing import Literal, Self
 
 __all__ = [
+    "JOURNAL",
     "TEMPORARY",
     "DataDirectory",
     "DirectoryInUse",
     "LastStop",
     "NewFile",
+    "retire_journal",
     "sync_folder",
 ]
 
 LOCK = "lock"
 TEMPORARY = "temp-{}.part"
 """Holds the pid. Only files of this shape are ever removed."""
+
+JOURNAL = "appendonlydir"
+"""The folder of the journal. Redis calls it so, too."""
+
+RETIRED = "appendonlydir.retired"
+"""What a journal is called while it is being removed."""
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 """A word that the machine keeps from one start to the next, on Linux."""
@@ -108,6 +117,8 @@ class DataDirectory:
             self._take(lock)
             for stale in self.path.glob(TEMPORARY.format("*")):
                 stale.unlink()
+            if (self.path / RETIRED).is_dir():
+                shutil.rmtree(self.path / RETIRED)
         except BaseException:
             os.close(lock)
             raise
@@ -157,6 +168,19 @@ class DataDirectory:
         else:
             self.last_stop = "crash" if boot and boot == self._boot else "power"
             _write(lock, _note(boot))
+
+
+def retire_journal(folder: Path) -> None:
+    """Remove the journal of a data directory, which counts no more from one instant to the next.
+
+    What it held must be in the snapshot by then. Raises OSError.
+    """
+    retired = folder / RETIRED
+    shutil.rmtree(retired, ignore_errors=True)
+    if (folder / JOURNAL).is_dir():
+        (folder / JOURNAL).rename(retired)
+        sync_folder(folder)
+        shutil.rmtree(retired)
 
 
 def sync_folder(folder: Path) -> None:

@@ -14,6 +14,7 @@ read its answers, a peer that sends so many requests at once that others would h
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -77,6 +78,13 @@ class DirectHttp(BoundedHttp):
         self._length = 0
         self._is_simple = True
         """Nothing in the head asks for the long way."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        # A gate may have to replace an answer; other transports know nothing of that.
+        self._write_answer: Callable[[bytes], None] = getattr(
+            self.transport, "write_answer", self.transport.write
+        )
 
     def data_received(self, data: bytes) -> None:
         self._burst = 0
@@ -195,7 +203,7 @@ class DirectHttp(BoundedHttp):
         head.append(b"\r\n" if keep else b"connection: close\r\n\r\n")
         if with_body:
             head.append(body)
-        self.transport.write(b"".join(head))
+        self._write_answer(b"".join(head))
         self.server_state.total_requests += 1
         if keep:
             self.idle_since = self.loop.time()
@@ -211,12 +219,23 @@ class DirectHttp(BoundedHttp):
 
 
 def direct_http(
-    bounds: HttpBounds, is_ready: Callable[[], bool], door: Door, *, waits: bool
+    bounds: HttpBounds,
+    is_ready: Callable[[], bool],
+    door: Door,
+    *,
+    waits: bool,
+    gate: Callable[[asyncio.Transport], asyncio.Transport] | None = None,
 ) -> type[DirectHttp]:
     """The protocol class in front of this door, for uvicorn, which makes the instances.
 
-    ``waits``: operations may suspend."""
-    parts = {"bounds": bounds, "is_ready": staticmethod(is_ready), "door": door, "waits": waits}
+    ``waits``: operations may suspend. ``gate`` wraps the transport of each connection."""
+    parts = {
+        "bounds": bounds,
+        "is_ready": staticmethod(is_ready),
+        "door": door,
+        "waits": waits,
+        "gate": None if gate is None else staticmethod(gate),
+    }
     return type("Protocol", (DirectHttp,), parts)
 
 

@@ -1,13 +1,15 @@
-"""The store that is this process: the engine, and what writes it down."""
+"""The store that is this process: the engine, and if it has a data directory, its disk."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
 
 from engine.engine import Engine
 from realtime.backends import embedded
+from realtime.backups import Backups
+from realtime.journal.gate import Gate
 from realtime.metrics import Probe
+from realtime.on_disk import OnDisk
 from realtime.settings import Settings
 from realtime.snapshots import Snapshots
 
@@ -18,27 +20,40 @@ SWEEP_BUDGET = 1_000
 
 
 class EmbeddedStore:
-    """The engine in this process, and its snapshots."""
+    """The engine in this process."""
 
     def __init__(self, settings: Settings) -> None:
         self._engine = Engine(embedded.system_clock())
-        self.backend = embedded.backend(self._engine)
-        self.snapshots: Snapshots | None = None
-        if settings.data is not None:
-            self.snapshots = Snapshots(
-                self._engine, settings.data, interval=settings.snapshot_interval
-            )
+        self._disk = OnDisk.of(self._engine, settings)
+        if self._disk is None:
+            self.backend = embedded.backend(self._engine)
+        else:
+            self.backend = embedded.backend(self._engine, self._disk.admission)
+
+    @property
+    def gate(self) -> Gate | None:
+        return None if self._disk is None else self._disk.gate
+
+    @property
+    def snapshots(self) -> Snapshots | None:
+        return None if self._disk is None else self._disk.snapshots
+
+    @property
+    def backups(self) -> Backups | None:
+        return None if self._disk is None else self._disk.backups
 
     async def load(self) -> str:
-        if self.snapshots is None:
+        if self._disk is None:
             return "memory only: a restart forgets everything (see --data)"
-        return await asyncio.to_thread(self.snapshots.load)
+        return await self._disk.load()
 
     def background(self) -> list[Coroutine[object, object, None]]:
-        return [] if self.snapshots is None else [self.snapshots.run()]
+        return [] if self._disk is None else self._disk.background()
 
     def tick(self) -> None:
         self._engine.sweep(SWEEP_BUDGET)
+        if self._disk is not None:
+            self._disk.tick()
 
     def probes(self) -> list[Probe]:
         engine = self._engine
@@ -46,34 +61,8 @@ class EmbeddedStore:
             Probe("keys", "Keys held.", lambda: len(engine.keyspace)),
             Probe("changes", "Changes made.", lambda: engine.effects.changes, counts=True),
         ]
-        return own if self.snapshots is None else [*own, *_snapshot_probes(self.snapshots)]
+        return own if self._disk is None else [*own, *self._disk.probes()]
 
     async def close(self) -> None:
-        if self.snapshots is not None:
-            await self.snapshots.close()
-
-
-def _snapshot_probes(snapshots: Snapshots) -> list[Probe]:
-    return [
-        Probe(
-            "snapshot_unsaved_changes",
-            "Changes that the last good snapshot does not have.",
-            lambda: snapshots.stats.unsaved_changes,
-        ),
-        Probe(
-            "snapshot_failures",
-            "Snapshots that could not be written.",
-            lambda: snapshots.stats.failures,
-            counts=True,
-        ),
-        Probe(
-            "snapshot_success_time",
-            "When the last good snapshot was written, in seconds since 1970.",
-            lambda: snapshots.stats.last_success_at or 0,
-        ),
-        Probe(
-            "snapshot_fork_seconds",
-            "How long the last fork stopped the service.",
-            lambda: snapshots.stats.fork_seconds,
-        ),
-    ]
+        if self._disk is not None:
+            await self._disk.close()

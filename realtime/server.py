@@ -50,6 +50,8 @@ class BoundedHttp(HttpToolsProtocol):
     bounds: HttpBounds
     is_ready: Callable[[], bool]
     """Whether WebSockets are let in; HTTP requests find out for themselves."""
+    gate: Callable[[asyncio.Transport], asyncio.Transport] | None = None
+    """What all that is written must pass, also by the WebSocket that a connection may become."""
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._rejection: tuple[HTTPStatus, str] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(transport if self.gate is None else self.gate(transport))
         self.arriving_since = self.loop.time()
         if len(self.connections) > self.bounds.max_connections:
             self.reject(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")

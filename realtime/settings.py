@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from realtime.backends.redis.address import AddressError, parse
+from realtime.journal.durability import DEFAULT as DEFAULT_DURABILITY
+from realtime.journal.durability import SNAPSHOT, Durability
+from realtime.journal.durability import parse as parse_durability
 from realtime.options import (
     NAMES,
     Option,
@@ -61,6 +64,13 @@ def _check_store(store: str) -> None:
             raise SettingsError(str(error)) from None
 
 
+def _check_durability(level: str) -> None:
+    try:
+        parse_durability(level)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+
+
 def _check_credentials(name: str) -> None:
     module, colon, function = name.partition(":")
     if not (colon and module and function.isidentifier()):
@@ -92,11 +102,47 @@ class Settings:
         "What holds the data: this process, or a Redis or Valkey that several share: redis://…, "
         "rediss://…, redis+unix://…, redis+sentinel://…/name, redis+cluster://…",
     )
+    durability: str | None = option(
+        None,
+        text("LEVEL", _check_durability),
+        DATA,
+        "What an answer promises: always (it is on disk), bounded:<ms> (it is written, and on "
+        "disk within that time) or snapshot (it is in the next snapshot); with a data directory "
+        f"{DEFAULT_DURABILITY}, if not said otherwise.",
+    )
     snapshot_interval: float = option(
         60.0,
         number(0, DAY),
         DATA,
-        "Time between two snapshots, if anything changed; 0: only at exit.",
+        "With --durability snapshot, the time between two if anything changed; 0: only at exit.",
+    )
+    compaction_ratio: float = option(
+        1.0,
+        number(0, 1000, "RATIO"),
+        DATA,
+        "The journal is written anew when what it has grown by is this many times what it began "
+        "with; 0: never.",
+    )
+    compaction_floor: int = option(
+        64 * MIB,
+        whole(0, 1024 * 1024 * MIB, "BYTES"),
+        DATA,
+        "But not while it has grown by less than this.",
+    )
+    backup_interval: float = option(
+        0.0,
+        number(0, YEARS),
+        DATA,
+        "Time between two backups in the data directory; 0: only when asked for.",
+    )
+    backup_keep: int = option(
+        7, whole(1, 10_000), DATA, "Backups that are kept; the oldest make room for a new one."
+    )
+    backup_max_age: float = option(
+        30 * DAY,
+        number(0, YEARS),
+        DATA,
+        "How long a backup is kept, but for the newest; 0: for ever.",
     )
 
     store_timeout: float = option(
@@ -206,6 +252,13 @@ class Settings:
         return self.store == MEMORY
 
     @property
+    def promise(self) -> Durability:
+        """What an answer promises, where this process holds the data."""
+        if self.data is None:
+            return SNAPSHOT
+        return parse_durability(self.durability or DEFAULT_DURABILITY)
+
+    @property
     def keys_path(self) -> Path | None:
         """The file of API keys; None if there can be none."""
         if self.keys_file is not None or self.data is None:
@@ -250,6 +303,11 @@ def _check(settings: Settings) -> None:
     """Refuse settings that contradict each other."""
     if settings.store_key_file is not None and settings.store_cert_file is None:
         raise SettingsError("store_key_file is the key to a certificate: name store_cert_file, too")
+    if settings.durability is not None and (settings.data is None or not settings.is_embedded):
+        raise SettingsError(
+            "durability is about the data directory of memory://: name one with data, or let the "
+            "store promise what it can (store_wait)"
+        )
     for shorter, longer in (
         ("header_timeout", "request_timeout"),
         ("session_idle_timeout", "session_absolute_timeout"),

@@ -28,7 +28,9 @@ from realtime.copies import Copies
 from realtime.datadir import DataDirectory, DirectoryInUse, LastStop
 from realtime.fork import ChildFailed
 from realtime.keeping import SnapshotError, SnapshotInfo
-from realtime.snapshot_file import Content, Written, dump, load
+from realtime.metrics import Probe
+from realtime.recovery import Loaded, Progress, load_directory
+from realtime.snapshot_file import Content, Written, dump
 
 __all__ = [
     "DirectoryInUse",
@@ -37,6 +39,7 @@ __all__ = [
     "SnapshotInfo",
     "SnapshotStats",
     "Snapshots",
+    "probes",
 ]
 
 log = logging.getLogger("realtime.snapshots")
@@ -81,14 +84,16 @@ class Snapshots:
         directory: str | os.PathLike[str],
         *,
         interval: float = INTERVAL,
+        at_end: bool = True,
         copies: Copies | None = None,
     ) -> None:
-        """``interval`` is in seconds; at 0 nothing is saved unless asked for, or at the end.
+        """``interval`` is in seconds; at 0 nothing is saved unless asked for, or ``at_end``.
 
         ``copies`` are shared with whoever else writes files of this engine."""
         self._engine = engine
         self._directory = DataDirectory(directory)
         self._interval = interval
+        self._at_end = at_end
         self._copies = copies or Copies()
         self._next: asyncio.Task[SnapshotInfo] | None = None  # asked for, and not yet forked
         self._writing = False  # the copy that runs is ours
@@ -117,21 +122,22 @@ class Snapshots:
         """How the process before this one ended: what it held may be older than it has told."""
         return self._directory.last_stop
 
-    def load(self) -> str:
-        """Own the directory and fill the empty engine; one line about it, for people.
+    def load(self, progress: Progress = lambda done, total: None) -> Loaded:
+        """Own the directory and fill the empty engine with what is there.
 
         It blocks, so a server that answers meanwhile runs it in a thread and touches the engine
         only afterwards. Raises DirectoryInUse, SnapshotError or OSError; nothing is loaded then.
         """
         self._directory.acquire()
-        started = time.perf_counter()
-        if not self.path.exists():
-            self._saved_changes = self._engine.effects.changes
-            return f"{self._directory.path}: no snapshot yet, starting empty"
-        keys = load(self._engine, self.path)
+        loaded = load_directory(self._engine, self._directory.path, progress)
         self._saved_changes = self._engine.effects.changes
-        self._stats = replace(self._stats, last_success_at=self.path.stat().st_mtime)
-        return f"{self.path}: {keys:,} keys loaded in {time.perf_counter() - started:.1f} s"
+        if self.path.exists():
+            self._stats = replace(self._stats, last_success_at=self.path.stat().st_mtime)
+        return loaded
+
+    def settle(self) -> None:
+        """What the last stop left behind has been dealt with, and is on disk. Raises OSError."""
+        self._directory.settle()
 
     async def run(self) -> None:
         """Save at every interval in which something changed, until cancelled."""
@@ -151,10 +157,11 @@ class Snapshots:
             self._next = asyncio.create_task(self._take_turn())
         return await asyncio.shield(self._next)
 
-    async def close(self) -> None:
+    async def close(self, *, whole: bool = True) -> None:
         """Write what is unwritten and give up the directory. Raises SnapshotError.
 
-        Blocks while it writes: the doors are closed, and nothing may change any more.
+        Blocks while it writes: the doors are closed, and nothing may change any more. ``whole``:
+        whatever else keeps something there has written it.
         """
         self._closing = True
         clean: bool | None = False
@@ -162,9 +169,9 @@ class Snapshots:
             if self._writing and self._forked_changes != self._engine.effects.changes:
                 self._copies.kill()  # it has not seen everything, so it must be written anyway
             async with self._copies.turn():
-                if self._unsaved():
+                if self._at_end and self._unsaved():
                     self._save_here()
-            clean = None if self._saved_changes is None else True
+            clean = None if self._saved_changes is None else whole
         finally:
             self._directory.release(clean=clean)
 
@@ -221,3 +228,30 @@ class Snapshots:
             self._stats = replace(self._stats, failures=failures, last_error=str(error))
             log.error("%s", error)
         return error
+
+
+def probes(snapshots: Snapshots) -> list[Probe]:
+    """Their figures."""
+    return [
+        Probe(
+            "snapshot_unsaved_changes",
+            "Changes that the last good snapshot does not have.",
+            lambda: snapshots.stats.unsaved_changes,
+        ),
+        Probe(
+            "snapshot_failures",
+            "Snapshots that could not be written.",
+            lambda: snapshots.stats.failures,
+            counts=True,
+        ),
+        Probe(
+            "snapshot_success_time",
+            "When the last good snapshot was written, in seconds since 1970.",
+            lambda: snapshots.stats.last_success_at or 0,
+        ),
+        Probe(
+            "snapshot_fork_seconds",
+            "How long the last fork stopped the service.",
+            lambda: snapshots.stats.fork_seconds,
+        ),
+    ]

@@ -15,9 +15,10 @@ from realtime.backends.redis.address import parse
 from realtime.backends.redis.dial import Credentials, Options
 from realtime.backends.redis.store import RedisStore
 from realtime.embedded_store import EmbeddedStore
+from realtime.journal.gate import Gate
+from realtime.keeping import KeepsBackups, SavesSnapshots
 from realtime.metrics import Probe
 from realtime.settings import Settings, SettingsError
-from realtime.snapshots import Snapshots
 
 __all__ = ["Store", "open_store", "redis_options"]
 
@@ -29,8 +30,16 @@ class Store(Protocol):
     def backend(self) -> Backend: ...
 
     @property
-    def snapshots(self) -> Snapshots | None:
+    def gate(self) -> Gate | None:
+        """What all that leaves the process must pass; None if nothing needs to wait."""
+
+    @property
+    def snapshots(self) -> SavesSnapshots | None:
         """Where it can be told to write to disk; None if it cannot."""
+
+    @property
+    def backups(self) -> KeepsBackups | None:
+        """What it keeps of former days; None if it keeps nothing."""
 
     async def load(self) -> str:
         """Begin; one line about it, for people."""
@@ -69,7 +78,9 @@ def redis_options(settings: Settings) -> Options:
 class _Redis:
     """A Redis or Valkey, which looks after its own disk."""
 
+    gate = None
     snapshots = None
+    backups = None
 
     def __init__(self, settings: Settings) -> None:
         self._store = RedisStore(parse(settings.store), redis_options(settings))

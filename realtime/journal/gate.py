@@ -1,0 +1,163 @@
+"""What leaves the process waits until what it tells of is safe.
+
+Every door writes to its sockets through a `Gated` transport. While the engine holds changes
+that are not yet written as the durability level wants it, the gate is closed, and whatever is
+written is held, in order: answers, publications, and reads that may have seen such a change.
+So no client ever hears of anything that a crash could take back, and no door needs to know.
+
+    engine ──effect──> Journal ──closes──> Gate <──write── Gated <── HTTP, WebSocket
+                          └── written ──> release ──> the sockets
+
+Held are references to the bytes that would have been written anyway. A connection that holds
+much is told to pause like one whose peer does not read. Open, the gate costs one comparison
+per write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+__all__ = ["Gate", "Gated", "Held", "release"]
+
+HIGH_WATER = 64 * 1024
+"""Bytes held for one connection from which on its protocol is asked to pause."""
+
+Held = list[tuple["Gated", bytes, bool]]
+"""(where to, what, whether it is a whole answer that another may replace)"""
+
+
+class Gate:
+    """One per journal. Closed by it, and opened by it."""
+
+    __slots__ = ("_held", "closed", "refusal")
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.refusal = b""
+        """The HTTP answer that stands for those whose writes could not be written down."""
+        self._held: Held = []
+
+    def wrap(self, transport: asyncio.Transport) -> asyncio.Transport:
+        """The same transport, for a protocol to write to."""
+        return cast(asyncio.Transport, Gated(self, transport))
+
+    def hold(self, gated: Gated, data: bytes, is_answer: bool) -> None:
+        """Keep it until whoever takes it releases it."""
+        self._held.append((gated, data, is_answer))
+
+    def take(self) -> Held:
+        """All that has been held since the last call: for ``release``, or for ``fail``."""
+        held, self._held = self._held, []
+        return held
+
+    def fail(self, held: Held) -> None:
+        """What they tell of was not written down, and may be lost: say so, or break off.
+
+        O(held).
+        """
+        for gated, data, is_answer in held:
+            gated.fail(data, self.refusal if is_answer else b"")
+
+
+def release(held: Held) -> None:
+    """It is safe: let it go. O(held)."""
+    for gated, data, _ in held:
+        gated.release(data)
+
+
+class Gated:
+    """A transport whose writes pass the gate. Order is kept, also between writing and closing."""
+
+    __slots__ = ("_ends", "_gate", "_held", "_paused", "_transport", "_write")
+
+    def __init__(self, gate: Gate, transport: asyncio.Transport) -> None:
+        self._gate = gate
+        self._transport = transport
+        self._write = transport.write
+        self._held = 0  # bytes
+        self._ends = ""  # what else to do once nothing is held: close, or write_eof
+        self._paused = False
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever does not write is the transport's business."""
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if self._held or self._gate.closed:
+            self._hold(data, False)
+        else:
+            self._write(data)
+
+    def write_answer(self, data: bytes) -> None:
+        """Write a whole HTTP answer: one that may be replaced by a refusal."""
+        if self._held or self._gate.closed:
+            self._hold(data, True)
+        else:
+            self._write(data)
+
+    def writelines(self, parts: list[bytes]) -> None:
+        self.write(b"".join(parts))
+
+    def get_write_buffer_size(self) -> int:
+        return self._held + self._transport.get_write_buffer_size()
+
+    def is_closing(self) -> bool:
+        return self._ends == "close" or self._transport.is_closing()
+
+    def close(self) -> None:
+        self._end("close")
+
+    def write_eof(self) -> None:
+        self._end("write_eof")
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def release(self, data: bytes) -> None:
+        """Write what was held. The connection may be gone by now."""
+        self._held -= len(data)
+        if not self._transport.is_closing():
+            self._write(data)
+            self._settle()
+
+    def fail(self, data: bytes, instead: bytes) -> None:
+        """Write something else, or nothing and break off."""
+        self._held -= len(data)
+        if self._transport.is_closing():
+            return
+        if instead:
+            self._write(instead)
+            self._settle()
+        else:
+            self._transport.abort()
+
+    def _hold(self, data: bytes, is_answer: bool) -> None:
+        if self.is_closing():
+            return
+        data = bytes(data)
+        self._held += len(data)
+        self._gate.hold(self, data, is_answer)
+        if self._held > HIGH_WATER and not self._paused:
+            self._paused = True
+            self._protocol().pause_writing()
+
+    def _end(self, how: str) -> None:
+        if self._held:
+            self._ends = "close" if how == "close" else self._ends or how
+        else:
+            getattr(self._transport, how)()
+
+    def _settle(self) -> None:
+        if self._held:
+            return
+        if self._ends:
+            getattr(self._transport, self._ends)()
+        elif self._paused:
+            self._paused = False
+            # Over its own mark the transport has asked for the pause itself, and will end it.
+            if self._transport.get_write_buffer_size() <= HIGH_WATER:
+                self._protocol().resume_writing()
+
+    def _protocol(self) -> asyncio.Protocol:
+        return cast(asyncio.Protocol, self._transport.get_protocol())

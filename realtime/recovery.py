@@ -1,0 +1,95 @@
+"""What a data directory holds: its journal if it has one, otherwise its snapshot.
+
+A journal is there when its manifest is; then it is the truth, and the snapshot beside it, which
+may be older, is not read. That is how Redis sees it, too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import anycrc
+import hiredis
+
+from engine.persistence.commands import Command
+from engine.persistence.errors import JournalError
+from engine.persistence.manifest import MANIFEST
+from engine.persistence.rdb import Crc
+from engine.persistence.recovery import Recovered, recover
+from realtime.collector import paused
+from realtime.datadir import JOURNAL
+from realtime.keeping import SnapshotError
+from realtime.snapshot_file import Content, load
+
+__all__ = ["SNAPSHOT", "Loaded", "Progress", "has_journal", "load_directory"]
+
+SNAPSHOT = "dump.rdb"
+
+Progress = Callable[[int, int], None]
+"""(bytes read, bytes in all)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was there."""
+
+    line: str
+    """For people."""
+    recovered: Recovered | None = None
+    """Of the journal, if there was one."""
+
+
+def has_journal(data: Path) -> bool:
+    """Whether the journal is what counts there."""
+    return (data / JOURNAL / MANIFEST).is_file()
+
+
+def load_directory(
+    content: Content, data: Path, progress: Progress = lambda done, total: None
+) -> Loaded:
+    """Fill an empty keyspace from a data directory. O(everything).
+
+    Raises SnapshotError, and then the keyspace is empty.
+    """
+    started = time.perf_counter()
+    recovered = None
+    if has_journal(data):
+        where, recovered = data / JOURNAL, _recover(content, data, progress)
+        keys = len(content.keyspace)
+    elif (data / SNAPSHOT).exists():
+        where, keys = data / SNAPSHOT, load(content, data / SNAPSHOT)
+    else:
+        return Loaded(f"{data}: nothing yet, starting empty")
+    seconds = time.perf_counter() - started
+    return Loaded(f"{where}: {keys:,} keys loaded in {seconds:.1f} s", recovered)
+
+
+def _recover(content: Content, data: Path, progress: Progress) -> Recovered:
+    crc: Crc = anycrc.Model("CRC64-REDIS").calc
+    try:
+        with paused():
+            return recover(
+                data / JOURNAL,
+                content.keyspace,
+                now=content.clock(),
+                crc=crc,
+                split=_split,
+                progress=progress,
+            )
+    except (JournalError, OSError) as fault:
+        raise SnapshotError(
+            f"{data / JOURNAL} cannot be loaded: {fault}. Nothing was changed: `realtime check "
+            f"{data}` shows what is whole"
+        ) from fault
+
+
+def _split(body: bytes) -> list[Command]:
+    reader = hiredis.Reader()
+    reader.feed(body)
+    commands = []
+    while (command := reader.gets()) is not False:
+        commands.append(command)
+    return commands
