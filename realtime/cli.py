@@ -108,10 +108,24 @@ examples:
   realtime import backup.rdb --store redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/mymaster
 """
 
+_BACKUPS_EXAMPLES = """\
+A backup is a snapshot file in the folder `backups` of the data directory, named by its instant.
+A running service makes its own (--backup-interval) and is asked for more, or to go back to one,
+over HTTP: see docs/backups.md. Beside it, `list` and `verify` work; exit code 1 means damage.
+
+examples:
+  realtime backups list --data /var/lib/realtime
+  realtime backups verify
+  realtime backups restore 2026-11-25T21-40-09.123Z.rdb
+"""
+
 HELP_WIDTH = 100
 
-COMMANDS = ("serve", "keys", "check", "migrate", "export", "import")
-KEYS_COMMANDS = ("create", "list", "revoke")
+COMMANDS = ("serve", "keys", "check", "backups", "migrate", "export", "import")
+SUBCOMMANDS = {
+    "keys": ("create", "list", "revoke"),
+    "backups": ("create", "list", "restore", "verify"),
+}
 
 STORE_ACCESS = ("store_ca_file", "store_cert_file", "store_key_file", "store_credentials")
 
@@ -149,8 +163,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: list[str]) -> int:
     parser = _parser()
     _check_command(given, parser.prog, COMMANDS)
-    if given[:1] == ["keys"]:
-        _check_command(given[1:], "realtime keys", KEYS_COMMANDS)
+    for command in given[:1]:
+        if command in SUBCOMMANDS:
+            _check_command(given[1:], f"realtime {command}", SUBCOMMANDS[command])
     parsed, unknown = parser.parse_known_args(given)
     if unknown:
         _refuse(unknown[0], parsed.parser)
@@ -192,6 +207,7 @@ def _parser() -> _Parser:
     check.add_argument(
         "path", metavar="FILE_OR_DIR", type=Path, help="a snapshot, or the data directory it is in"
     )
+    _add_backups(commands)
     _add_transfers(commands)
     return parser
 
@@ -252,6 +268,24 @@ def _add_keys(keys: _Parser) -> None:
     revoke.add_argument("key", metavar="NAME_OR_ID", help="the name or the id of the key")
     for parser in (create, listing, revoke):
         _add_settings(parser, {name: OPTIONS[name] for name in ("data", "keys_file")})
+
+
+def _add_backups(commands: Commands) -> None:
+    help = "List, make, verify and restore backups."
+    backups = _command(commands, "backups", None, help, _BACKUPS_EXAMPLES)
+    commands = backups.add_subparsers(title="commands", metavar="COMMAND")
+    for name, run, help in (
+        ("list", "show", "List the backups, newest first."),
+        ("create", "create", "Make one of a service that is stopped."),
+        ("verify", "verify", "Read backups whole, and say whether they are sound."),
+        ("restore", "restore", "Go back to one; what is there is kept as a backup first."),
+    ):
+        parser = _command(commands, name, f"backups:{run}", help, _BACKUPS_EXAMPLES)
+        if name == "restore":
+            parser.add_argument("name", metavar="NAME", help="the backup, as `list` names it")
+        elif name == "verify":
+            parser.add_argument("names", metavar="NAME", nargs="*", help="which (default: all)")
+        _add_settings(parser, {"data": OPTIONS["data"]})
 
 
 def _add_settings(parser: _Parser, options: Mapping[str, Option]) -> None:

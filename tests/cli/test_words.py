@@ -20,11 +20,12 @@ from tests.cli.conftest import Run
         (["serv"], "serv is no command of `realtime`; did you mean serve?"),
         (
             ["xyzzy"],
-            "xyzzy is no command of `realtime`; there are serve, keys, check, migrate, export, "
-            "import",
+            "xyzzy is no command of `realtime`; there are serve, keys, check, backups, migrate, "
+            "export, import",
         ),
         (["imprt"], "imprt is no command of `realtime`; did you mean import?"),
         (["keys", "crate"], "crate is no command of `realtime keys`; did you mean create?"),
+        (["backups", "lost"], "lost is no command of `realtime backups`; did you mean list?"),
         (
             ["serve", "--prot=1"],
             "--prot is nothing that `realtime serve` knows; did you mean --port?",
@@ -54,7 +55,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(
     assert run(*words) == (2, "", f"realtime: {sentence}\n")
 
 
-@pytest.mark.parametrize("words", [[], ["keys"]])
+@pytest.mark.parametrize("words", [[], ["keys"], ["backups"]])
 def test_no_command_shows_the_commands(run: Run, words: list[str]) -> None:
     code, out, err = run(*words)
     assert (code, out) == (2, "")
