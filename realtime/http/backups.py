@@ -88,6 +88,10 @@ async def list_backups(backups: KeepsBackups | None) -> BackupList:
     summary="Make a backup now",
     status=201,
     errors=(Conflict,),
+    links={
+        "restore_backup": ("name", "$response.body#/name"),
+        "delete_backup": ("name", "$response.body#/name"),
+    },
     example=Example(answer=_SHOWN),
 )
 async def create_backup(backups: KeepsBackups | None) -> BackupInfo:
