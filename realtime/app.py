@@ -22,8 +22,10 @@ import uvloop
 
 from realtime.access import Access
 from realtime.collector import Collector
-from realtime.direct import direct_http
+from realtime.direct import direct_http, rendered
+from realtime.errors import Unavailable
 from realtime.http import api
+from realtime.http.problem import problem
 from realtime.metrics import Probe
 from realtime.server import HttpBounds, cut_off_slow_requests
 from realtime.services import Services
@@ -43,6 +45,12 @@ log = logging.getLogger("realtime")
 
 TICK = 0.1
 """Seconds between two rounds of housekeeping."""
+
+UNCERTAIN = (
+    "the change could not be brought to disk: it may survive or not. Read before you try again, "
+    "or try again with the same Idempotency-Key"
+)
+"""For those who were waiting for the disk when it failed."""
 
 BACKLOG = 2_048
 """Connections that may wait to be accepted; uvicorn's own number."""
@@ -89,6 +97,8 @@ class Application:
             message_bytes=settings.ws_message_bytes,
         )
         gate = self.store.gate
+        if gate is not None:
+            gate.refusal = rendered(problem(Unavailable(UNCERTAIN)))
         http = direct_http(
             bounds,
             lambda: self.state.ready,

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -27,7 +27,7 @@ from realtime.http.door import Door
 from realtime.http.problem import Response
 from realtime.server import BoundedHttp, HttpBounds
 
-__all__ = ["DirectHttp", "direct_http"]
+__all__ = ["DirectHttp", "direct_http", "rendered"]
 
 log = logging.getLogger("realtime")
 
@@ -194,16 +194,8 @@ class DirectHttp(BoundedHttp):
             self._start_asgi_task(*self.pipeline.pop())
 
     def _write(self, response: Response, with_body: bool, keep: bool) -> None:
-        status, headers, body = response
-        head = [STATUS_LINE[status]]
-        for name, value in (*self.server_state.default_headers, *headers):
-            head += (name, b": ", value, b"\r\n")
-        if status != HTTPStatus.NO_CONTENT:
-            head.append(b"content-length: %d\r\n" % len(body))
-        head.append(b"\r\n" if keep else b"connection: close\r\n\r\n")
-        if with_body:
-            head.append(body)
-        self._write_answer(b"".join(head))
+        headers = self.server_state.default_headers
+        self._write_answer(rendered(response, headers, with_body=with_body, keep=keep))
         self.server_state.total_requests += 1
         if keep:
             self.idle_since = self.loop.time()
@@ -216,6 +208,26 @@ class DirectHttp(BoundedHttp):
         HttpToolsProtocol.on_message_begin(self)
         self.url, self.expect_100_continue = url, expected
         self.headers.extend(headers)
+
+
+def rendered(
+    response: Response,
+    default_headers: Sequence[tuple[bytes, bytes]] = (),
+    *,
+    with_body: bool = True,
+    keep: bool = False,
+) -> bytes:
+    """The bytes of an answer; ``keep``: the connection stays open. O(bytes)."""
+    status, headers, body = response
+    parts = [STATUS_LINE[status]]
+    for name, value in (*default_headers, *headers):
+        parts += (name, b": ", value, b"\r\n")
+    if status != HTTPStatus.NO_CONTENT:
+        parts.append(b"content-length: %d\r\n" % len(body))
+    parts.append(b"\r\n" if keep else b"connection: close\r\n\r\n")
+    if with_body:
+        parts.append(body)
+    return b"".join(parts)
 
 
 def direct_http(

@@ -35,7 +35,8 @@ class Gate:
     def __init__(self) -> None:
         self.closed = False
         self.refusal = b""
-        """The HTTP answer that stands for those whose writes could not be written down."""
+        """The HTTP answer that stands for those whose writes could not be written down. It says
+        that the connection is closed, and it is: others may be on their way behind it."""
         self._held: Held = []
 
     def wrap(self, transport: asyncio.Transport) -> asyncio.Transport:
@@ -122,13 +123,13 @@ class Gated:
             self._settle()
 
     def fail(self, data: bytes, instead: bytes) -> None:
-        """Write something else, or nothing and break off."""
+        """Write something else and close, or nothing and break off."""
         self._held -= len(data)
         if self._transport.is_closing():
             return
         if instead:
             self._write(instead)
-            self._settle()
+            self._transport.close()
         else:
             self._transport.abort()
 
