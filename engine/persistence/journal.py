@@ -43,7 +43,10 @@ __all__ = ["MAX_BATCH", "Batch", "Increment", "Raw", "Record", "Torn", "seal"]
 MAX_BATCH = MAX_COMMAND
 """Bytes of the commands of one batch that a file can make us hold."""
 
-HASH = ord("#")
+HASH, STAR = b"#*"
+
+SHOWN = 20
+"""Bytes that an error shows of what makes no sense."""
 
 
 class Batch(NamedTuple):
@@ -133,8 +136,12 @@ class Increment:
             line = LINE.match(window.data, window.at)
             if line is not None:
                 return self._batch(line)
-            if window.data[window.at] != HASH:
+            mark = window.data[window.at]
+            if mark == STAR:
                 return self._raw()
+            if mark != HASH:
+                shown = window.data[window.at : window.at + SHOWN]
+                raise Malformed(f"{shown!r} begins neither a batch nor a command")
             self._skip_timestamp()
             self.good = window.offset
         return None
@@ -220,8 +227,7 @@ class Increment:
         rest = window.data[window.at : window.at + MAX_LINE]
         if not whole and is_beginning(rest):
             raise Incomplete(1)
-        line = rest.partition(b"\r\n")[0]
-        raise Malformed(f"{line[:40]!r} is no annotation of ours, nor of Redis")
+        raise Malformed(f"{rest[:SHOWN]!r} is no annotation of ours, nor of Redis")
 
     def _end(self, *, cut: bool, what: str) -> None:
         """Nothing more is whole. Raises JournalDamaged unless a crash explains it."""

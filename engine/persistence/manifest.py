@@ -9,6 +9,12 @@ State is the base (b; at most one), then every increment (i) in order. What a co
 made superfluous is history (h) until it is deleted. Words are pairs of key and value; pairs
 that are unknown are accepted and forgotten, as Redis does. Lines that begin with # are notes.
 
+One letter decides whether a file is state or history, so what we write ends in a note with the
+CRC-32 of the lines before it, in eight hexadecimal digits. Where it is, it must be right; a
+redis-server that takes the folder over writes the manifest anew, without.
+
+    #RT:8c1d09f3
+
 Numbers of files only grow. They count files, not batches.
 """
 
@@ -16,6 +22,7 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 from dataclasses import dataclass, replace
 
 from engine.persistence.errors import JournalDamaged, Malformed
@@ -27,6 +34,8 @@ MANIFEST = f"{PREFIX}.manifest"
 
 MAX_LINE = 1024
 """Bytes of a line with its end: Redis' own bound."""
+
+SEAL = b"#RT:"
 
 _BASE, _INCREMENT, _HISTORY = "b", "i", "h"
 
@@ -63,7 +72,9 @@ class Manifest:
         lines = text.split(b"\n")
         try:
             for line in lines[:-1]:
-                if not line.startswith(b"#"):
+                if line.startswith(SEAL):
+                    _check_seal(line, text[:offset], text[offset:])
+                elif not line.startswith(b"#"):
                     reading.add(*_part(line))
                 offset += len(line) + 1
             if lines[-1]:
@@ -79,10 +90,11 @@ class Manifest:
         rows = [(self.base, _BASE)] if self.base else []
         rows += [(part, _HISTORY) for part in self.history]
         rows += [(part, _INCREMENT) for part in self.increments]
-        return b"".join(
+        lines = b"".join(
             b"file %b seq %d type %b\n" % (_quoted(part.name), part.seq, kind.encode())
             for part, kind in rows
         )
+        return b"%b%b%08x\n" % (lines, SEAL, zlib.crc32(lines))
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -150,6 +162,13 @@ class _Reading:
             self.base = part
 
 
+def _check_seal(line: bytes, before: bytes, rest: bytes) -> None:
+    if rest != line + b"\n":
+        raise Malformed("lines follow the one with the checksum")
+    if line != b"%b%08x" % (SEAL, zlib.crc32(before)):
+        raise Malformed("the checksum of the manifest does not match")
+
+
 def _part(line: bytes) -> tuple[str, Part]:
     """Type and file of a line. Raises Malformed."""
     if len(line) >= MAX_LINE:
@@ -157,6 +176,8 @@ def _part(line: bytes) -> tuple[str, Part]:
     words = _words(line.decode("latin-1").strip(" \t\r\n"))
     if len(words) < 6 or len(words) % 2:
         raise Malformed(f"{len(words)} words are not the pairs that describe a file")
+    if len(set(map(str.lower, words[::2]))) < len(words) // 2:
+        raise Malformed("a line says the same thing twice")
     pairs = {key.lower(): value for key, value in zip(words[::2], words[1::2], strict=True)}
     if missing := {"file", "seq", "type"} - pairs.keys():
         raise Malformed(f"a line has no {min(missing)}")

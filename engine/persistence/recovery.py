@@ -193,6 +193,7 @@ class Recovery:
             increment = Increment(file, name, start=counted.good, sequence=self.sequence, last=last)
             self._replay_records(increment, counted)
         self._done += counted.size
+        self._progress(self._done, self._total)
 
     def _load_snapshot(self, file: BinaryIO, counted: Counted) -> None:
         """What the base begins with, unless it is all commands."""
