@@ -122,10 +122,15 @@ class Application:
 
     async def load(self) -> str:
         """Bring back what the last process left; one line about it, for people."""
-        line = await self.store.load()
+        line = await self.store.load(self._progress)
         self.collector.loaded()
         self.state.ready, self.state.reason = True, ""
         return line
+
+    def _progress(self, words: str) -> None:
+        """Also called from another thread."""
+        self.state.reason = words
+        log.info("%s", words)
 
     def background(self, server: _Server) -> list[Coroutine[object, object, None]]:
         """What runs beside the doors, each until it is cancelled."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 from engine.engine import Engine
 from realtime.backends import embedded
@@ -42,10 +42,10 @@ class EmbeddedStore:
     def backups(self) -> Backups | None:
         return None if self._disk is None else self._disk.backups
 
-    async def load(self) -> str:
+    async def load(self, progress: Callable[[str], None]) -> str:
         if self._disk is None:
             return "memory only: a restart forgets everything (see --data)"
-        return await self._disk.load()
+        return await self._disk.load(progress)
 
     def background(self) -> list[Coroutine[object, object, None]]:
         return [] if self._disk is None else self._disk.background()

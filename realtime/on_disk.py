@@ -26,7 +26,7 @@ from realtime.datadir import retire_journal
 from realtime.journal.gate import Gate
 from realtime.journal.journaling import Journaling
 from realtime.metrics import Probe
-from realtime.recovery import Loaded
+from realtime.recovery import Loaded, Percent, Progress, torn_line
 from realtime.settings import Settings
 from realtime.snapshots import Snapshots
 from realtime.snapshots import probes as snapshot_probes
@@ -79,12 +79,12 @@ class OnDisk:
         """What all that leaves the process must pass."""
         return None if self._journaling is None else self._journaling.journal.gate
 
-    async def load(self) -> str:
+    async def load(self, progress: Callable[[str], None]) -> str:
         """Bring back what the last process left; one line about it, for people.
 
         Raises DirectoryInUse, SnapshotError or OSError.
         """
-        loaded = await asyncio.to_thread(self._load)
+        loaded = await asyncio.to_thread(self._load, Percent(progress))
         journaling = self._journaling
         if journaling is not None:
             journaling.start()
@@ -119,8 +119,10 @@ class OnDisk:
         finally:
             await self.snapshots.close(whole=whole)
 
-    def _load(self) -> Loaded:
-        loaded = self.snapshots.load()
+    def _load(self, progress: Progress) -> Loaded:
+        loaded = self.snapshots.load(progress)
+        if loaded.recovered is not None and loaded.recovered.torn is not None:
+            log.warning("%s", torn_line(self._data, loaded.recovered.torn))
         self.backups.open()
         if self._journaling is not None:
             snapshot = self.snapshots.path

@@ -16,6 +16,7 @@ import hiredis
 
 from engine.persistence.commands import Command
 from engine.persistence.errors import JournalError
+from engine.persistence.journal import Torn
 from engine.persistence.manifest import MANIFEST
 from engine.persistence.rdb import Crc
 from engine.persistence.recovery import Recovered, recover
@@ -24,7 +25,15 @@ from realtime.datadir import JOURNAL
 from realtime.keeping import SnapshotError
 from realtime.snapshot_file import Content, load
 
-__all__ = ["SNAPSHOT", "Loaded", "Progress", "has_journal", "load_directory"]
+__all__ = [
+    "SNAPSHOT",
+    "Loaded",
+    "Percent",
+    "Progress",
+    "has_journal",
+    "load_directory",
+    "torn_line",
+]
 
 SNAPSHOT = "dump.rdb"
 
@@ -40,6 +49,29 @@ class Loaded:
     """For people."""
     recovered: Recovered | None = None
     """Of the journal, if there was one."""
+
+
+class Percent:
+    """A `Progress` that says it in words, now and then."""
+
+    def __init__(self, say: Callable[[str], None], every: float = 1.0) -> None:
+        self._say = say
+        self._every = every
+        self._said = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._said >= self._every:
+            self._said = now
+            self._say(f"loading: {100 * done // max(total, 1)} % of {total:,} bytes")
+
+
+def torn_line(data: Path, torn: Torn) -> str:
+    """What was cut off, for people."""
+    return (
+        f"{data / JOURNAL / torn.file}: the last {torn.dropped:,} bytes are dropped, from byte "
+        f"{torn.offset:,} on, as a crash leaves the end of a journal: {torn.why}"
+    )
 
 
 def has_journal(data: Path) -> bool:

@@ -6,7 +6,7 @@ Both are opened from the settings, brought up by ``load``, kept alive by ``backg
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from importlib import import_module
 from typing import Protocol
 
@@ -41,8 +41,9 @@ class Store(Protocol):
     def backups(self) -> KeepsBackups | None:
         """What it keeps of former days; None if it keeps nothing."""
 
-    async def load(self) -> str:
-        """Begin; one line about it, for people."""
+    async def load(self, progress: Callable[[str], None]) -> str:
+        """Begin; one line about it, for people. ``progress`` hears how far it is, if it takes long,
+        in a few words and perhaps in another thread."""
 
     def background(self) -> list[Coroutine[object, object, None]]:
         """What runs beside the doors, each until it is cancelled."""
@@ -86,7 +87,7 @@ class _Redis:
         self._store = RedisStore(parse(settings.store), redis_options(settings))
         self.backend = self._store.backend
 
-    async def load(self) -> str:
+    async def load(self, progress: Callable[[str], None]) -> str:
         amiss = await self._store.start()
         where = str(self._store.address)
         return where if amiss is None else f"{where}, which is away: {amiss}"
