@@ -20,7 +20,7 @@ from engine.clock import Clock
 from engine.core import Core
 from engine.effects import Effects
 from engine.hashes import Hashes
-from engine.keyspace import Keyspace
+from engine.keyspace import Keyspace, Value
 from engine.sessions import Sessions
 from engine.strings import Counters, Strings
 
@@ -64,16 +64,18 @@ class Engine:
         self.sessions = Sessions(core, self.hashes)
         self.channels = Channels(core, self.hashes, lambda: epoch_letters(draw))
 
-    def replace(self, other: Engine) -> None:
-        """Hold what ``other`` holds from now on; ``other`` gets what was held here. O(keys).
+    def replace(self, other: Engine) -> dict[bytes, Value]:
+        """Hold what ``other`` holds from now on; answers the values that were held. O(keys).
 
-        It counts as a change, but no effect says it: who writes down effects must begin anew.
-        Positions of channels go back, too: see `Channels.renew_epochs`.
+        ``other`` must not be used any more. It counts as a change, but no effect says it: who
+        writes down effects must begin anew. Positions of channels go back, too: see
+        `Channels.renew_epochs`.
         """
-        self.keyspace.exchange(other.keyspace)
+        held = self.keyspace.replace(other.keyspace)
         self.effects.changes += 1
         for listener in self.replaced:
             listener()
+        return held
 
     def sweep(self, budget: int) -> int:
         """Give back the memory of expired keys for up to ``budget`` microseconds.

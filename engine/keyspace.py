@@ -147,15 +147,19 @@ class Keyspace:
             if deadline is None or deadline > now:
                 yield key, value, deadline
 
-    def exchange(self, other: Keyspace) -> None:
-        """Take over all that ``other`` holds, and give it all that is held here.
+    def replace(self, other: Keyspace) -> dict[bytes, Value]:
+        """Take over all that ``other`` holds; answers the values that were held here.
 
-        Nothing is freed, and nobody is told. O(keys of both), in C: some 20 ms a million.
+        ``other`` must not be used any more. Nothing is freed, and nobody is told. O(keys of
+        both), in C: about 0.2 s a million keys that have deadlines.
         """
-        _exchange(self.values, other.values)
-        _exchange(self.deadlines, other.deadlines)
-        self._slots, other._slots = other._slots, self._slots
-        self._due, other._due = other._due, self._due
+        held = self.values.copy()
+        self.values.clear()  # the dicts stay the same objects: verbs hold on to them
+        self.values.update(other.values)
+        self.deadlines.clear()
+        self.deadlines.update(other.deadlines)
+        self._slots, self._due = other._slots, other._due
+        return held
 
     def clear(self) -> None:
         """Forget everything."""
@@ -193,12 +197,3 @@ class Keyspace:
         assert sorted(self._due) == sorted(self._slots)
         scheduled = set().union(*self._slots.values()) if self._slots else set()
         assert self.deadlines.keys() <= scheduled
-
-
-def _exchange(one: dict[bytes, V], other: dict[bytes, V]) -> None:
-    """The dicts stay the same objects: verbs hold on to them."""
-    held = one.copy()
-    one.clear()
-    one.update(other)
-    other.clear()
-    other.update(held)

@@ -26,6 +26,7 @@ from typing import Final, TypeVar
 
 from engine.clock import DAY, SECOND
 from engine.engine import Engine
+from engine.keyspace import Value
 from realtime.backup_files import FOLDER, BackupFiles, instant_of, write_verified
 from realtime.collector import hide, paused
 from realtime.copies import Copies
@@ -148,13 +149,13 @@ class Backups:
             self._spared = frozenset({name})
             try:
                 kept = await self.create()
-                await self._put_in_place(fresh)
+                held = await self._put_in_place(fresh)
             except SnapshotError as fault:
                 raise BackupError(f"{name} is live, but not yet on disk: {fault}") from fault
             finally:
                 self._spared = frozenset()
             log.warning("restored %s, %d keys; what there was is in %s", name, keys, kept.name)
-            await _let_go(fresh)
+            await _let_go(fresh, held)
             return Restored(name, keys, kept)
 
     async def close(self) -> None:
@@ -242,15 +243,19 @@ class Backups:
             hide()
         return fresh
 
-    async def _put_in_place(self, fresh: Engine) -> None:
+    async def _put_in_place(self, fresh: Engine) -> dict[bytes, Value]:
+        """Answers what was live."""
         engine = self._engine
         versions = await asyncio.to_thread(version_keys, [*engine.keyspace.values])
+        held: dict[bytes, Value] = {}
 
         def change() -> None:
+            nonlocal held
             raise_versions(fresh, engine, versions)
-            engine.replace(fresh)
+            held = engine.replace(fresh)
 
         await self._replace(change)
+        return held
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         try:
@@ -264,13 +269,13 @@ def _unloadable(name: str, fault: SnapshotError) -> Exception:
     return BackupError(text) if isinstance(fault.__cause__, OSError) else Conflict(text)
 
 
-async def _let_go(old: Engine) -> None:
+async def _let_go(fresh: Engine, held: dict[bytes, Value]) -> None:
     """Free what was live, little by little: all at once it would hold everybody up."""
-    values = old.keyspace.values
-    while values:
-        for _ in range(min(FREED, len(values))):
-            values.popitem()
-        await asyncio.sleep(0)
+    for emptied in (held, fresh.keyspace.values, fresh.keyspace.deadlines):
+        while emptied:
+            for _ in range(min(FREED, len(emptied))):
+                emptied.popitem()
+            await asyncio.sleep(0)
 
 
 def probes(backups: Backups) -> list[Probe]:
