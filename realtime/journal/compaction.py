@@ -33,6 +33,7 @@ from typing import Final, TypeVar
 from realtime.datadir import NewFile
 from realtime.faults import reach
 from realtime.fork import Child, ChildFailed, fork
+from realtime.journal.disk import Increment
 from realtime.journal.files import Files
 from realtime.journal.journal import Journal
 from realtime.snapshot_file import Content, dump
@@ -150,7 +151,11 @@ class Compaction:
             try:
                 with self._attempt():
                     increment = await _to_the_end(self._files.prepare)
-                    with self._files.new_base() as new, _killing() as copies:
+                    with (
+                        _closing(increment),
+                        self._files.new_base() as new,
+                        _killing() as copies,
+                    ):
                         change()
                         was_broken = True  # the files do not say any more what is in memory
                         journal.forget()
@@ -210,6 +215,16 @@ def _killing() -> Iterator[list[Child]]:
     except BaseException:
         for copy in copies:
             copy.kill()
+        raise
+
+
+@contextlib.contextmanager
+def _closing(increment: Increment) -> Iterator[None]:
+    """Unless all goes well, nobody is going to write to it. It stays listed, and empty."""
+    try:
+        yield
+    except BaseException:
+        increment.close()
         raise
 
 

@@ -54,21 +54,23 @@ MOST_KEPT: Final = 100_000
 BEHIND: Final = "the disk does not keep up with what is written"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Switch:
     """From one file to another: see `Journal.switch`."""
 
     increment: Increment
     at_boundary: Callable[[], None]
     done: asyncio.Future[None]
+    begun: bool = False
+    """The boundary has been crossed in memory, and is being written."""
 
     def end(self, fault: Exception | None) -> None:
-        if self.done.done():
-            return  # whoever waited has gone away
         if fault is None:
             self.done.set_result(None)
         else:
+            self.increment.close()
             self.done.set_exception(fault)
+            self.done.exception()  # whoever waited may have gone away
 
 
 class Journal:
@@ -143,14 +145,23 @@ class Journal:
     async def switch(self, increment: Increment, at_boundary: Callable[[], None]) -> None:
         """Go on in another file, once all that came before is on disk in this one.
 
+        If that fails, or nobody waits for it any more, the other file is closed.
         ``at_boundary`` is called in the instant between what belongs to the one and to the
         other; it may raise OSError, and then nothing changes. Raises OSError.
         """
+        switch = _Switch(increment, at_boundary, self._loop.create_future())
         if self._trouble is not None:
-            raise OSError(errno.EIO, self._trouble)
-        switch = self._switch = _Switch(increment, at_boundary, self._loop.create_future())
-        self._loop.call_soon(self._commit)
-        await switch.done
+            switch.end(OSError(errno.EIO, self._trouble))
+        else:
+            self._switch = switch
+            self._loop.call_soon(self._commit)
+        try:
+            await asyncio.shield(switch.done)
+        except asyncio.CancelledError:
+            if self._switch is switch and not switch.begun:
+                self._switch = None
+                switch.end(OSError(errno.ECANCELED, "nobody waits for it any more"))
+            raise  # one that has begun ends by itself
 
     async def suspend(self, reason: str) -> None:
         """Write what came so far, and nothing from here on: writes are refused, reads go on."""
@@ -237,15 +248,19 @@ class Journal:
         what was done meanwhile is written when the worker is back."""
         if self._busy_since is not None or self._trouble is not None:
             return
-        if self._switch is not None:
-            self._commit_and_switch(self._switch)
-        elif not self._buffer:
-            self._open()
-        elif self._bound is None:
-            batch = self._seal()
-            self._hand_over([batch])
-        else:
-            self._write_here(self._bound)
+        try:
+            if self._switch is not None:
+                self._commit_and_switch(self._switch)
+            elif not self._buffer:
+                self._open()
+            elif self._bound is None:
+                self._hand_over([self._seal()])
+            else:
+                self._write_here(self._bound)
+        except Exception as fault:  # of ours: a gate that stays closed would be worse
+            log.exception("the journal failed")
+            self.needs_base = True
+            self._fail(fault, [], self.gate.take())
 
     def _write_here(self, bound: Bound) -> None:
         batch = self._seal()
@@ -301,6 +316,7 @@ class Journal:
         self._worker.submit(write, written)
 
     def _commit_and_switch(self, switch: _Switch) -> None:
+        switch.begun = True
         try:
             switch.at_boundary()
         except OSError as fault:
