@@ -108,7 +108,8 @@ def _until(unit: bytes, number: bytes, now: int) -> int:
 
 def _append(state: State, command: Command) -> None:
     _, key, tail = command
-    state.keep(key, held(text(state.string(key) or b"") + tail))
+    before = state.string(key)
+    state.keep(key, held(tail) if before is None else held(text(before) + tail))
 
 
 def _set_range(state: State, command: Command) -> None:
