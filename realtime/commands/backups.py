@@ -50,13 +50,13 @@ def show(parsed: argparse.Namespace) -> int:
 
 def create(parsed: argparse.Namespace) -> int:
     """Make a backup of what a service would load here, and print its name."""
-    with _owned(_data(parsed), "POST /v1/admin/backups") as data:
+    with _owned(_data(parsed), "POST /v1/admin/backups") as directory:
         engine = Engine(_now)
         try:
-            load_directory(engine, data)
+            load_directory(engine, directory.path)
         except SnapshotError as fault:
             raise CommandError(str(fault)) from None
-        print(_write(_files(data), engine))
+        print(_write(_files(directory.path), engine))
     return 0
 
 
@@ -70,16 +70,17 @@ def verify(parsed: argparse.Namespace) -> int:
 
 def restore(parsed: argparse.Namespace) -> int:
     """Put a backup in the place of what is there, which is kept as a backup first."""
-    with _owned(_data(parsed), "POST /v1/admin/backups/{name}/restore") as data:
-        files = _files(data)
+    with _owned(_data(parsed), "POST /v1/admin/backups/{name}/restore") as directory:
+        files = _files(directory.path)
         path = _found(files, parsed.name)
         try:
             fresh = loaded(path, _now)
         except SnapshotError as fault:
             print(f"{path}: {fault.__cause__}; nothing was changed", file=sys.stderr)
             return UNSOUND
-        aside = _keep(data, files, fresh)
-        _put_in_place(data, fresh, aside)
+        aside = _keep(directory.path, files, fresh)
+        _put_in_place(directory, fresh, aside)
+        directory.release(clean=True)  # all is on disk, and nobody has seen any of it yet
         print(f"restored {parsed.name}, {len(fresh.keyspace):,} keys")
     return 0
 
@@ -100,16 +101,17 @@ def _keep(data: Path, files: BackupFiles, fresh: Engine) -> Path | None:
     return None
 
 
-def _put_in_place(data: Path, fresh: Engine, aside: Path | None) -> None:
+def _put_in_place(directory: DataDirectory, fresh: Engine, aside: Path | None) -> None:
     """The snapshot first: until the journal is gone, that is what counts, and this can be run
     again. Raises OSError."""
+    data = directory.path
     snapshot, journal = data / SNAPSHOT, data / JOURNAL
     if aside is not None:
         aside.mkdir(mode=0o700)
         if snapshot.exists():
             os.link(snapshot, aside / SNAPSHOT)
         sync_folder(aside)
-    with DataDirectory(data).create() as new:
+    with directory.create() as new:
         dump(fresh, new.descriptor)
         new.commit(SNAPSHOT)
     if aside is None:
@@ -146,7 +148,7 @@ def _found(files: BackupFiles, name: str) -> Path:
 
 
 @contextlib.contextmanager
-def _owned(data: Path, instead: str) -> Iterator[Path]:
+def _owned(data: Path, instead: str) -> Iterator[DataDirectory]:
     """The data directory, with nobody else in it. What a disk refuses is a CommandError."""
     if not data.is_dir():
         raise CommandError(f"there is no data directory {data}")
@@ -154,7 +156,7 @@ def _owned(data: Path, instead: str) -> Iterator[Path]:
     try:
         directory.acquire()
         _files(data).tidy()
-        yield data
+        yield directory
     except DirectoryInUse as error:
         whose = f"a running service (process {error.pid})" if error.pid else "a running service"
         raise CommandError(f"{data} is in use by {whose}: ask it, with {instead}") from None

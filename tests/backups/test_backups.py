@@ -197,6 +197,14 @@ async def test_an_old_one_that_cannot_be_removed_is_no_failure(
     assert keeper.backups.stats.newest == made.created_at
 
 
+async def test_what_a_kill_left_half_written_is_gone_with_the_next_start(start: Open) -> None:
+    keeper = await start()
+    made = await keeper.backups.create()
+    (keeper.folder / "backups" / "temp-4711.part").write_bytes(b"half")
+    assert [backup.name for backup in await keeper.backups.list()] == [made.name]
+    assert (await start()).names == [made.name]
+
+
 async def test_before_loading_and_after_the_end_nothing_is_made(start: Open) -> None:
     keeper = await start()
     await keeper.backups.close()

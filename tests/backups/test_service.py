@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import re
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +23,8 @@ from tests.ws.peer import Closed, Object, Peer
 
 CONTRACT = Contract(document(api.OPERATIONS))
 BACKUPS = "/v1/admin/backups"
+
+KILLS = 5
 
 LEVELS = ["always", "bounded:50", "snapshot"]
 
@@ -99,6 +104,67 @@ async def test_everything_goes_back_and_stays_there(
             kept = restored.json()["kept"]["name"]
             await http.post(f"{BACKUPS}/{kept}/restore")
             assert await visits(http) == 7
+
+
+async def test_a_restore_that_is_sent_twice_happens_once(tmp_path: Path) -> None:
+    with running_service(tmp_path) as service:
+        async with opened(service) as http:
+            await visit(http, 3)
+            name = (await http.post(BACKUPS)).json()["name"]
+            await visit(http, 4)
+            answers = []
+            for _ in range(2):
+                again = await http.post(
+                    f"{BACKUPS}/{name}/restore", headers={"Idempotency-Key": "once"}
+                )
+                answers.append(again.json())
+                await visit(http, 10)
+            assert answers[0] == answers[1]
+            assert again.headers["idempotency-replayed"] == "true"
+            assert await visits(http) == 23
+
+
+@pytest.mark.parametrize("level", ["always", "snapshot"])
+async def test_a_kill_during_a_restore_leaves_the_one_or_the_other(
+    tmp_path: Path, level: str
+) -> None:
+    draw = random.Random(1)
+    with running_service(tmp_path, "--durability", level) as service:
+        async with opened(service) as http:
+            await visit(http, 3)
+            await http.post("/v1/leaderboards/arcade/scores", json=scores(3))
+            name = (await http.post(BACKUPS)).json()["name"]
+            started = time.monotonic()
+            await http.post(f"{BACKUPS}/{name}/restore")
+            whole = time.monotonic() - started
+            await visit(http, 4)
+            await http.post("/v1/leaderboards/arcade/scores", json=scores(7))
+            await http.post("/v1/admin/snapshot")
+    found: set[int | None] = set()
+    for _ in range(KILLS):
+        with running_service(tmp_path, "--durability", level) as service:
+            async with opened(service) as http:
+                restoring = asyncio.create_task(http.post(f"{BACKUPS}/{name}/restore"))
+                await asyncio.sleep(draw.uniform(0, whole))
+                service.stop(signal.SIGKILL)
+                answered = (await asyncio.gather(restoring, return_exceptions=True))[0]
+        with running_service(tmp_path, "--durability", level) as service:
+            async with opened(service) as http:
+                count = await visits(http)
+                board = await http.get("/v1/leaderboards/arcade/entries")
+                assert board.json()["total"] == (count or 0) * 100
+                assert count == 3 or not isinstance(answered, httpx.Response)
+                found.add(count)
+                kept = (await http.get(BACKUPS)).json()["backups"]
+                assert name in [backup["name"] for backup in kept]
+                await visit(http, 7 - (count or 0))
+                await http.post("/v1/leaderboards/arcade/scores", json=scores(7))
+                await http.post("/v1/admin/snapshot")
+    assert found <= {3, 7}
+
+
+def scores(hundreds: int) -> Object:
+    return {"entries": [{"member": f"m{n}", "score": n} for n in range(hundreds * 100)]}
 
 
 async def test_a_backup_can_be_removed_and_a_damaged_one_is_refused(tmp_path: Path) -> None:

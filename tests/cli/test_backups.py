@@ -88,10 +88,20 @@ def test_there_and_back(run: Run) -> None:
     assert out == f"what was there is kept as {kept}\nrestored {first}, 2 keys\n"
     assert run("backups", "restore", kept).code == 0
     assert visits() == 7
-    directory = DataDirectory(DATA)
-    directory.acquire()
-    directory.release()
-    assert directory.last_stop == "clean"
+
+
+def test_after_a_crash_going_back_is_a_new_beginning_and_looking_is_not(run: Run) -> None:
+    put(engine(3))
+    name = create(run)
+    crashed = DataDirectory(DATA)
+    crashed.acquire()
+    crashed.release(clean=False)
+    for words, expected in ((("create",), "crash"), (("restore", name), "clean")):
+        assert run("backups", *words).code == 0
+        directory = DataDirectory(DATA)
+        directory.acquire()
+        directory.release()
+        assert directory.last_stop in (expected, "power" if expected == "crash" else expected)
 
 
 def test_the_list_is_a_table_newest_first(run: Run) -> None:
