@@ -15,9 +15,8 @@ import os
 import shutil
 from pathlib import Path
 
-from engine.persistence.recovery import Recovered
-
 from engine.persistence.manifest import MANIFEST, Manifest, Part
+from engine.persistence.recovery import Recovered
 from realtime.datadir import NewFile
 from realtime.faults import reach
 from realtime.journal.disk import Increment, create, sync_folder, write_new
@@ -75,6 +74,16 @@ class Files:
             log.warning("%s keeps files that it does not need: %s", self.folder, fault)
         self._measure()
 
+    def sync(self) -> None:
+        """All increments, and the names of all files, are on disk. Raises OSError."""
+        for part in self.manifest.increments:
+            increment = Increment(self.folder / part.name, self._size(part))
+            try:
+                increment.sync()
+            finally:
+                increment.close()
+        sync_folder(self.folder)
+
     def forget_history(self) -> None:
         """Remove the files that were replaced, then their lines in the manifest."""
         if not self.manifest.history:
@@ -119,13 +128,15 @@ def begin(folder: Path, snapshot: Path | None) -> tuple[Files, Increment]:
 def go_on(folder: Path, recovered: Recovered) -> tuple[Files, Increment]:
     """The journal that was replayed: a torn tail is cut off, and its history removed.
 
-    Raises OSError.
+    A process that was killed may have left all of it in the system's memory only. What is
+    written from here on builds on it, so it is brought to disk first. Raises OSError.
     """
     _remove_temporary(folder)
     torn = recovered.torn
     if torn is not None:
         Increment(folder / torn.file, torn.offset).close()
     files = Files(folder, recovered.manifest)
+    files.sync()
     files.forget_history()
     if recovered.last is None:
         return files, files.prepare()

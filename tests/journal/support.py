@@ -1,0 +1,74 @@
+"""What the tests of the journal share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anycrc
+
+from engine.clock import ManualClock
+from engine.engine import Engine
+from engine.keyspace import Keyspace, Value
+from engine.persistence.recovery import Recovered, recover
+from realtime.copies import Copies
+from realtime.journal.compaction import Compaction
+from realtime.journal.durability import ALWAYS, Durability
+from realtime.journal.files import Files, begin, go_on
+from realtime.journal.journal import Journal
+
+__all__ = ["Journaled", "content", "journaled", "recovered_from"]
+
+
+def recovered_from(folder: Path, keyspace: Keyspace | None = None) -> Recovered:
+    """Replay a journal. Raises JournalError."""
+    crc = anycrc.Model("CRC64-REDIS").calc
+    return recover(folder, Keyspace() if keyspace is None else keyspace, now=0, crc=crc)
+
+
+def content(folder: Path) -> dict[bytes, Value]:
+    """What would be there if the process died now."""
+    keyspace = Keyspace()
+    recovered_from(folder, keyspace)
+    return dict(keyspace.values)
+
+
+class Journaled:
+    """An engine with its journal and compaction, without anything around them."""
+
+    def __init__(self, folder: Path, durability: Durability, floor: int) -> None:
+        self.folder = folder
+        self.engine = Engine(ManualClock())
+        self.journal = Journal(self.engine.effects, durability)
+        self.files: Files
+        self.compaction: Compaction
+        self._floor = floor
+
+    def open(self) -> None:
+        """Begin, or go on with what is there."""
+        if self.folder.exists():
+            recovered = recovered_from(self.folder, self.engine.keyspace)
+            self.files, increment = go_on(self.folder, recovered)
+            sequence = recovered.sequence
+        else:
+            (self.files, increment), sequence = begin(self.folder, None), 0
+        self.journal.start(increment, sequence)
+        self.compaction = Compaction(
+            self.engine, self.journal, self.files, Copies().turn, ratio=0.1, floor=self._floor
+        )
+
+    def count(self, times: int = 1, key: bytes = b"n") -> None:
+        for _ in range(times):
+            self.engine.counters.add(key, 1)
+
+
+@asynccontextmanager
+async def journaled(
+    folder: Path, durability: Durability = ALWAYS, *, floor: int = 1 << 30
+) -> AsyncIterator[Journaled]:
+    """Open until the end of the context; closed in good order unless ``close`` was called."""
+    one = Journaled(folder, durability, floor)
+    one.open()
+    yield one
+    await one.journal.close()
