@@ -8,6 +8,7 @@ import logging
 import os
 import resource
 import signal
+import subprocess
 from asyncio import sleep as yield_once
 from collections.abc import Callable
 
@@ -25,6 +26,7 @@ from realtime.snapshot_file import Content, Written, load
 from tests.backups.conftest import BOARD, COUNTER, Forks, Open
 from tests.persistence.conftest import fail
 from tests.persistence.samples import plain
+from tests.support import require
 
 
 def after(happens: Callable[[], object]) -> Callable[[Content, NewFile], Written]:
@@ -52,6 +54,33 @@ async def test_a_backup_holds_everything_of_one_instant(start: Open) -> None:
     load(copy, path)
     assert plain(copy.keyspace.items(keeper.clock.now)) == keeper.content()
     assert keeper.names == [made.name]
+
+
+async def test_a_backup_is_a_snapshot_as_redis_has_them(start: Open) -> None:
+    keeper = await start()
+    keeper.visit(3)
+    keeper.submit("ada", 7)
+    keeper.engine.channels.publish(b"news", b"chan:{news}", b"1", size=9, ttl=HOUR)
+    path = keeper.folder / "backups" / (await keeper.backups.create()).name
+    command = [require("redis-check-rdb"), str(path)]
+    checked = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "4 keys read" in checked.stdout
+    assert "RDB looks OK" in checked.stdout
+
+
+async def test_one_that_was_copied_there_can_be_restored_and_makes_no_room(start: Open) -> None:
+    keeper = await start(keep=1)
+    keeper.visit(3)
+    made = await keeper.backups.create()
+    folder = keeper.folder / "backups"
+    (folder / made.name).rename(folder / "before-upgrade.rdb")
+    keeper.visit(4)
+    for _ in range(3):
+        keeper.clock.advance(DAY)
+        kept = await keeper.backups.create()
+    assert keeper.names == [kept.name, "before-upgrade.rdb"]
+    await keeper.backups.restore("before-upgrade.rdb")
+    assert keeper.visits == 3
 
 
 async def test_what_is_not_asked_for_is_not_made(start: Open) -> None:
