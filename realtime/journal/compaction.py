@@ -48,6 +48,9 @@ LOOK_EVERY: Final = 0.2
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 600.0
 """Seconds before the next attempt after a failure; each doubles it."""
 
+MENDING_PAUSE = 5.0
+"""The longest while writes are refused: somebody is waiting."""
+
 MENDING: Final = "the journal is being written anew"
 
 
@@ -104,7 +107,8 @@ class Compaction:
                 else:
                     continue
             except OSError:  # it was logged and counted
-                await asyncio.sleep(self._pause)
+                broken = self._journal.needs_base
+                await asyncio.sleep(min(self._pause, MENDING_PAUSE) if broken else self._pause)
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
             else:
                 self._pause = FIRST_PAUSE
@@ -171,7 +175,7 @@ class Compaction:
         started = time.perf_counter()
         reach("base.fork")
         content, output = self._content, new.descriptor
-        copy = fork(lambda: b"%d %d" % dump(content, output), [output])
+        copy = fork(lambda: _write(content, output), [output])
         self.stats.fork_seconds = time.perf_counter() - started
         return copy
 
@@ -204,6 +208,12 @@ class Compaction:
             log.info("wrote a new base, %d bytes in %.2f s", size, stats.last_seconds)
         finally:
             stats.in_progress = False
+
+
+def _write(content: Content, output: int) -> bytes:
+    """What the copy does."""
+    reach("base.write")
+    return b"%d %d" % dump(content, output)
 
 
 @contextlib.contextmanager

@@ -67,7 +67,10 @@ class Increment:
         reach("journal.synced")
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        """A second time, it does nothing."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def _cut(self) -> None:
         """Drop what a write that failed, or a process that died, left behind."""

@@ -16,9 +16,12 @@ per write.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, cast
 
 __all__ = ["Gate", "Gated", "Held", "release"]
+
+log = logging.getLogger("realtime.journal")
 
 HIGH_WATER = 64 * 1024
 """Bytes held for one connection from which on its protocol is asked to pause."""
@@ -116,11 +119,16 @@ class Gated:
         self._transport.abort()
 
     def release(self, data: bytes) -> None:
-        """Write what was held. The connection may be gone by now."""
+        """Write what was held. The connection may be gone by now, and never hurts others."""
         self._held -= len(data)
-        if not self._transport.is_closing():
+        if self._transport.is_closing():
+            return
+        try:
             self._write(data)
             self._settle()
+        except Exception:
+            log.exception("a connection broke while it was written to")
+            self._transport.abort()
 
     def fail(self, data: bytes, instead: bytes) -> None:
         """Write something else and close, or nothing and break off."""

@@ -54,6 +54,14 @@ MOST_KEPT: Final = 100_000
 BEHIND: Final = "the disk does not keep up with what is written"
 
 
+def _nothing() -> None:
+    """There is nothing to be done."""
+
+
+def _ignored(fault: Exception) -> None:
+    """Nobody else needs to know."""
+
+
 @dataclass(slots=True)
 class _Switch:
     """From one file to another: see `Journal.switch`."""
@@ -287,8 +295,13 @@ class Journal:
 
     # The worker
 
-    def _hand_over(self, batches: list[bytes], done: Callable[[], None] | None = None) -> None:
-        """Let the worker write and sync; ``done`` is called when all is on disk."""
+    def _hand_over(
+        self,
+        batches: list[bytes],
+        done: Callable[[], None] = _nothing,
+        failed: Callable[[Exception], None] = _ignored,
+    ) -> None:
+        """Let the worker write and sync; ``done`` is called when all is on disk, or ``failed``."""
         self._busy_since = self._loop.time()
         self._in_flight = self.gate.take()
         increment, sequence = self.increment, self.sequence
@@ -302,12 +315,12 @@ class Journal:
             self._busy_since = None
             held, self._in_flight = self._in_flight, []
             if fault is not None:
+                failed(fault)
                 self._fail(fault, batches, held + self.gate.take())
             else:
                 self.synced = sequence
                 self.stats.syncs += 1
-                if done is not None:
-                    done()
+                done()
                 release(held)
                 self._keep_up()
                 self._commit()
@@ -325,6 +338,10 @@ class Journal:
             self._commit()
             return
 
+        def failed(fault: Exception) -> None:
+            self._switch = None
+            switch.end(fault)
+
         def switched() -> None:
             self._switch = None
             self.increment.close()
@@ -333,7 +350,7 @@ class Journal:
                 self._bound.all_synced()
             switch.end(None)
 
-        self._hand_over(self._all_unwritten(), switched)
+        self._hand_over(self._all_unwritten(), switched, failed)
 
     def _sync(self) -> None:
         """What `Bound` begins."""
@@ -377,7 +394,7 @@ class Journal:
         self._trouble = self.refusal = f"the journal cannot be written: {reason}"
         if self._bound is not None:
             self._bound.stop()
-        if self._switch is not None:
+        if self._switch is not None and not self._switch.begun:
             self._switch.end(fault)
             self._switch = None
         self.gate.closed = False
