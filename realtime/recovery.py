@@ -14,8 +14,8 @@ from pathlib import Path
 import anycrc
 import hiredis
 
-from engine.persistence.commands import Command
-from engine.persistence.errors import JournalError
+from engine.persistence.commands import Command, Split
+from engine.persistence.errors import JournalError, Malformed
 from engine.persistence.journal import Torn
 from engine.persistence.manifest import MANIFEST
 from engine.persistence.rdb import Crc
@@ -75,8 +75,20 @@ def torn_line(data: Path, torn: Torn) -> str:
 
 
 def has_journal(data: Path) -> bool:
-    """Whether the journal is what counts there."""
-    return (data / JOURNAL / MANIFEST).is_file()
+    """Whether the journal is what counts there. Raises SnapshotError if that cannot be told.
+
+    Increments without their manifest are all that happened since a base that nobody names.
+    """
+    if (data / JOURNAL / MANIFEST).is_file():
+        return True
+    for path in (data / JOURNAL).glob("*.incr.aof"):
+        if path.stat().st_size:
+            raise SnapshotError(
+                f"{path} has changes, and the manifest that says what they follow is gone. Nothing "
+                f"was changed: put {MANIFEST} back beside it, or move {data / JOURNAL} away to do "
+                f"without them; `realtime check {data}` shows what is there"
+            )
+    return False
 
 
 def load_directory(
@@ -108,20 +120,37 @@ def _recover(content: Content, data: Path, progress: Progress) -> Recovered:
                 content.keyspace,
                 now=content.clock(),
                 crc=crc,
-                split=_split,
+                split=fast_split(),
                 progress=progress,
             )
     except (JournalError, OSError) as fault:
         raise SnapshotError(
             f"{data / JOURNAL} cannot be loaded: {fault}. Nothing was changed: `realtime check "
-            f"{data}` shows what is whole"
+            f"{data}` shows what is whole, and `realtime check {data} --repair` cuts there"
         ) from fault
 
 
-def _split(body: bytes) -> list[Command]:
+def fast_split() -> Split:
+    """Another `engine.persistence.commands.split`, in C; its parser is kept from body to body."""
     reader = hiredis.Reader()
-    reader.feed(body)
-    commands = []
-    while (command := reader.gets()) is not False:
-        commands.append(command)
-    return commands
+
+    def split(body: bytes) -> list[Command]:
+        nonlocal reader
+        reader.feed(body)
+        commands: list[Command] = []
+        try:
+            while (command := reader.gets()) is not False:
+                if type(command) is not list or set(map(type, command)) != _ONLY_BYTES:
+                    raise Malformed(f"{str(command)[:40]!r} is no command")
+                commands.append(command)
+            if not commands or reader.has_data():
+                raise Malformed("a command is cut short")
+        except (hiredis.ProtocolError, MemoryError, Malformed) as fault:
+            reader = hiredis.Reader()
+            raise Malformed(str(fault)) from None
+        return commands
+
+    return split
+
+
+_ONLY_BYTES = {bytes}
