@@ -93,25 +93,28 @@ class Compaction:
         self._turn = turn
         self._ratio = ratio
         self._floor = floor
-        self._pause = FIRST_PAUSE
+        self._pause = FIRST_PAUSE / 2
+        self._failed_at = float("-inf")
 
     async def run(self) -> None:
         """Compact when it is time to, and mend what is broken, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
+            broken = self._journal.needs_base
+            if self._is_too_soon(broken) or not (broken or self.is_due):
+                continue
             try:
-                if self._journal.needs_base:
-                    await self.rebase(MENDING)
-                elif self.is_due:
-                    await self.compact()
-                else:
-                    continue
+                await (self.rebase(MENDING) if broken else self.compact())
             except OSError:  # it was logged and counted
-                broken = self._journal.needs_base
-                await asyncio.sleep(min(self._pause, MENDING_PAUSE) if broken else self._pause)
+                self._failed_at = time.monotonic()
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
             else:
-                self._pause = FIRST_PAUSE
+                self._pause = FIRST_PAUSE / 2
+
+    def _is_too_soon(self, broken: bool) -> bool:
+        """Whether the last failure is too fresh to try again."""
+        pause = min(self._pause, MENDING_PAUSE) if broken else self._pause
+        return time.monotonic() - self._failed_at < pause
 
     @property
     def bytes(self) -> int:
