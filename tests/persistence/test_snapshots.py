@@ -38,7 +38,7 @@ class Opened:
     def __init__(self, folder: Path, interval: float, clock: ManualClock) -> None:
         self.engine = Engine(clock)
         self.snapshots = Snapshots(self.engine, folder, interval=interval)
-        self.line = self.snapshots.load()
+        self.line = self.snapshots.load().line
 
     def visit(self) -> int:
         return self.engine.counters.add(COUNTER, 1)
@@ -77,7 +77,7 @@ async def test_a_restart_finds_what_was_saved(tmp_path: Path) -> None:
 
 async def test_the_first_start_is_empty(tmp_path: Path) -> None:
     first = opened(tmp_path / "new" / "folder")
-    assert first.line == f"{tmp_path}/new/folder: no snapshot yet, starting empty"
+    assert first.line == f"{tmp_path}/new/folder: nothing yet, starting empty"
     await first.snapshots.close()
     assert not (tmp_path / "new" / "folder" / "dump.rdb").exists()
 
