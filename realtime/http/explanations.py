@@ -117,7 +117,8 @@ EXPLANATIONS = (
         "unavailable",
         503,
         "Unavailable",
-        "The service is loading or shutting down, or its store does not answer.",
+        "The service is loading or shutting down, its store does not answer, or what is written "
+        "could not be brought to disk just now; reads go on then.",
         "Try again after the seconds in `Retry-After`. With an `Idempotency-Key` that is safe for "
         "writes too.",
     ),
