@@ -68,11 +68,16 @@ examples:
 
 
 _CHECK_EXAMPLES = """\
-Reads the whole file and verifies its checksum; changes nothing. Exit code 1 means damage.
+Reads everything whole, verifies checksums and replays the journal; changes nothing. A torn tail,
+as a crash leaves it, is cut off by the next start. Exit code 1 means damage.
+
+--repair copies the journal beside itself, cuts it to its last good batch, and says what is lost.
 
 examples:
   realtime check realtime-data
+  realtime check realtime-data/appendonlydir
   realtime check backup/dump.rdb
+  realtime check realtime-data --repair
 """
 
 _MIGRATE_EXAMPLES = """\
@@ -203,10 +208,7 @@ def _parser() -> _Parser:
     _add_settings(serve, OPTIONS)
     keys = _command(commands, "keys", None, "Make, list and revoke API keys.", _KEYS_EXAMPLES)
     _add_keys(keys)
-    check = _command(commands, "check", "check:run", "Verify a snapshot.", _CHECK_EXAMPLES)
-    check.add_argument(
-        "path", metavar="FILE_OR_DIR", type=Path, help="a snapshot, or the data directory it is in"
-    )
+    _add_check(commands)
     _add_backups(commands)
     _add_transfers(commands)
     return parser
@@ -216,6 +218,18 @@ def _command(commands: Commands, name: str, run: str | None, help: str, epilog: 
     parser = commands.add_parser(name, help=help, description=help, epilog=epilog)
     parser.set_defaults(parser=parser, run=run)
     return parser
+
+
+def _add_check(commands: Commands) -> None:
+    help = "Verify a data directory, a journal or a snapshot."
+    check = _command(commands, "check", "check:run", help, _CHECK_EXAMPLES)
+    check.add_argument(
+        "path",
+        metavar="PATH",
+        type=Path,
+        help="a data directory, a journal's folder or manifest, or one file",
+    )
+    check.add_argument("--repair", action="store_true", help="cut a journal that is damaged")
 
 
 def _add_transfers(commands: Commands) -> None:

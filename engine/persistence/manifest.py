@@ -128,10 +128,10 @@ class Manifest:
         """The same state; who writes this may delete the files of the history."""
         return replace(self, history=())
 
-    def cut_after(self, name: str) -> Manifest:
-        """Without the increments that follow the one called ``name``."""
-        names = [part.name for part in self.increments]
-        return replace(self, increments=self.increments[: names.index(name) + 1])
+    def cut_after(self, name: str, *, keep: bool = True) -> Manifest:
+        """Without the increments that follow the one called ``name``; or without it, too."""
+        index = [part.name for part in self.increments].index(name)
+        return replace(self, increments=self.increments[: index + keep])
 
 
 class _Reading:

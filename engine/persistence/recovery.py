@@ -133,7 +133,7 @@ def recover(
 
 
 class Recovery:
-    """The same, for who wants to know how far it got: ``files`` grows as they are read."""
+    """The same, for who wants to know how far it got; each attribute is what was read so far."""
 
     def __init__(
         self,
@@ -154,12 +154,13 @@ class Recovery:
         self._progress = progress
         self._done = self._total = 0
         self._torn: Torn | None = None
+        self.manifest = Manifest()
         self.files: list[Counted] = []
         self.sequence: int | None = None
 
     def run(self) -> Recovered:
         """Raises JournalError or OSError; the keyspace then has what came before."""
-        manifest = self._manifest()
+        manifest = self.manifest = self._read_manifest()
         sizes = {part.name: self._size(part) for part in manifest.parts}
         self._total = sum(sizes.values())
         full = [part.name for part in manifest.increments if sizes[part.name]]
@@ -171,7 +172,7 @@ class Recovery:
             self._replay(part.name, last=part.name in full[-1:])
         return Recovered(manifest, tuple(self.files), self.sequence or 0, self._torn)
 
-    def _manifest(self) -> Manifest:
+    def _read_manifest(self) -> Manifest:
         with (self._folder / MANIFEST).open("rb") as file:
             text = file.read(MAX_MANIFEST + 1)
         if len(text) > MAX_MANIFEST:

@@ -15,6 +15,7 @@ make us refuse, never accept. How long we look is bounded, see EFFORT.
 
 from __future__ import annotations
 
+import io
 import re
 import zlib
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from typing import BinaryIO
 
 from engine.persistence.annotations import LINE, MAX_LINE, head
 
-__all__ = ["Tail"]
+__all__ = ["Tail", "whole_batches"]
 
 SECTOR = 512
 """Bytes that a disk writes whole or not at all."""
@@ -36,6 +37,12 @@ whole do not overlap, so it takes one time; many lines that promise long batches
 
 PIECE = 1 << 20
 """Bytes per read; a multiple of SECTOR."""
+
+
+def whole_batches(file: BinaryIO, start: int) -> list[int]:
+    """The sequences of the batches that are whole behind ``start``, to tell what is lost. O(n)."""
+    tail = Tail(file, start, file.seek(0, io.SEEK_END), None)
+    return [sequence for sequence, _ in tail.find()]
 
 
 class Tail:
@@ -59,7 +66,7 @@ class Tail:
         ``what`` says what is wrong with it; ``cut``: that nothing is, but that it has no end.
         """
         missing, found = self._sequence or self._announced(), False
-        for sequence, synced in self._whole_batches():
+        for sequence, synced in self.find():
             found = True
             missing = missing or sequence - 1
             if synced >= missing or sequence <= missing:
@@ -73,9 +80,9 @@ class Tail:
             return True, f"{what}; zeros stand there, as a power cut leaves them"
         return False, what
 
-    def _whole_batches(self) -> Iterator[tuple[int, int]]:
+    def find(self) -> Iterator[tuple[int, int]]:
         """(sequence, synced) of the whole batches behind the start, until the effort is spent."""
-        end = self._start + 1
+        end = self._start
         for offset, line in self._lines():
             if offset < end:
                 continue  # within a batch that is whole

@@ -44,7 +44,7 @@ from tests.cli.conftest import Run
         (["serve", "--config", "x.toml"], "x.toml cannot be read: No such file or directory"),
         (
             ["check"],
-            "the following arguments are required: FILE_OR_DIR; see `realtime check --help`",
+            "the following arguments are required: PATH; see `realtime check --help`",
         ),
         (["check", "no.rdb"], "no.rdb cannot be read: No such file or directory"),
     ],

@@ -157,4 +157,6 @@ def test_a_life_of_growing_and_compacting_never_uses_a_name_twice() -> None:
 
 def test_what_follows_a_damaged_increment_can_be_left_out() -> None:
     manifest = Manifest.parse(WHOLE)
-    assert manifest.cut_after("appendonly.aof.5.incr.aof").increments == manifest.increments[:1]
+    name = "appendonly.aof.5.incr.aof"
+    assert manifest.cut_after(name).increments == manifest.increments[:1]
+    assert manifest.cut_after(name, keep=False).increments == ()
