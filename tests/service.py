@@ -13,9 +13,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Service", "running_service"]
+__all__ = ["NotStarted", "Service", "running_service"]
 
 START_TIMEOUT = 60.0
+
+
+class NotStarted(AssertionError):
+    """It ended before it was ready."""
+
+    def __init__(self, exit_code: int, errors: str) -> None:
+        super().__init__(f"the service did not start: {errors}")
+        self.exit_code = exit_code
 
 
 @dataclass(frozen=True)
@@ -89,4 +97,4 @@ def _port(process: subprocess.Popen[str], errors: list[str]) -> int:
                 return int(found[1])
     finally:
         watchdog.cancel()
-    raise AssertionError(f"the service did not start: {''.join(errors)}")
+    raise NotStarted(process.wait(), "".join(errors))

@@ -14,7 +14,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +23,10 @@ from tests.crash.connection import Connection
 from tests.crash.content import Content, differences, live, of_redis, of_snapshot
 from tests.crash.replayer import listing, replay
 from tests.crash.writers import Writer, define_rule
-from tests.service import Service, running_service
+from tests.service import NotStarted, Service, running_service
+from tests.support import eventually
 
-__all__ = ["JOURNAL", "Rig", "Tally", "content_of", "fault_file"]
+__all__ = ["JOURNAL", "Rig", "Tally", "content_of", "fault_file", "killed_by", "was_killed"]
 
 WRITERS = 5
 LONGEST = 0.45
@@ -173,6 +174,16 @@ class Rig:
             time.sleep(0.001)
         time.sleep(seconds)
 
+    def wait_for(self, condition: Callable[[Path], bool]) -> None:
+        """Until something is so in the directory."""
+        eventually(lambda: condition(self.data), 30)
+
+    def put_counter(self, service: Service, name: str, value: int) -> None:
+        """Store something that no writer knows of."""
+        with Connection(service.port) as connection:
+            status, answer = connection.ask("PUT", f"/v1/counters/{name}", {"value": value})
+        assert status == 200, answer
+
     @property
     def is_half_compacted(self) -> bool:
         """Whether the kill fell between the beginning and the end of a compaction."""
@@ -215,6 +226,15 @@ def fault_file(data: Path) -> tuple[Path, dict[str, str]]:
     """Where to write faults for a service that runs, and the environment that it must have."""
     path = data.with_name("faults")
     return path, {"REALTIME_TEST_FAULTS": f"@{path}"}
+
+
+def killed_by(rig: Rig, fault: str) -> bool:
+    """Whether a service with this fault dies of it before it is ready."""
+    try:
+        with rig.service(env={"REALTIME_TEST_FAULTS": fault}) as service:
+            raise AssertionError(f"{fault} was never reached: {service.log}")
+    except NotStarted as fault_of_start:
+        return fault_of_start.exit_code == -signal.SIGKILL
 
 
 def was_killed(service: Service) -> bool:
