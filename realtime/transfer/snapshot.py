@@ -3,26 +3,32 @@
 A file gets its name once all of it is on disk, so whatever is interrupted, the name leads to
 the old snapshot or to the new one. A data directory is owned as long as it is used: a
 service that runs there would write over what is brought, or is ahead of what is read.
+
+Where a data directory has a journal, that is what is read; it has to be replayed, and is then in
+memory whole. What is brought is a snapshot, and a journal that was there goes once that is on
+disk: until then it counts, and the snapshot does not.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import anycrc
 
 from engine.clock import Clock
+from engine.keyspace import Keyspace
 from engine.persistence.rdb import About, Crc, RdbError, read, write
-from realtime.datadir import DataDirectory, DirectoryInUse, NewFile
+from realtime.datadir import JOURNAL, DataDirectory, DirectoryInUse, NewFile, retire_journal
+from realtime.keeping import SnapshotError
+from realtime.recovery import SNAPSHOT, has_journal, load_directory
 from realtime.transfer.ends import Item, TransferError
 from realtime.transfer.layout import is_ours, stays
 
-__all__ = ["NAME", "Snapshot", "directory", "file"]
-
-NAME = "dump.rdb"
+__all__ = ["Journal", "Snapshot", "directory", "file"]
 
 
 class Snapshot:
@@ -30,8 +36,12 @@ class Snapshot:
 
     steady = True
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(
+        self, path: Path, clock: Clock, written: Callable[[], object] = lambda: None
+    ) -> None:
+        """``written`` is called once a new file has the name, for good. It may raise OSError."""
         self._path = path
+        self._written = written
         self.clock = clock
         self.left_out = 0
 
@@ -56,6 +66,7 @@ class Snapshot:
                     _write_all(new.descriptor, chunk)
                 os.fsync(new.descriptor)
                 new.commit(self._path.name)
+            self._written()
         except OSError as error:
             raise TransferError(f"{self._path} cannot be written: {error.strerror}") from None
 
@@ -77,6 +88,23 @@ class Snapshot:
             raise TransferError(f"{self._path} cannot be read: {error.strerror}") from None
 
 
+class Journal(Snapshot):
+    """A `Source`: all that a data directory with a journal holds, replayed once."""
+
+    def __init__(self, data: Path, clock: Clock) -> None:
+        super().__init__(data / JOURNAL, clock)
+        self._data = data
+        self.keyspace = Keyspace()
+
+    def _read(self) -> Iterator[Item]:
+        if not len(self.keyspace):
+            try:
+                load_directory(self, self._data)
+            except SnapshotError as error:
+                raise TransferError(str(error)) from None
+        return self.keyspace.items(0)  # all of them; whoever reads looks at the deadlines
+
+
 def file(path: Path, clock: Clock, *, to_be: bool, replace: bool) -> Snapshot:
     """A file that is there; or one ``to_be``, which must not be there unless to ``replace`` it.
 
@@ -93,12 +121,13 @@ def file(path: Path, clock: Clock, *, to_be: bool, replace: bool) -> Snapshot:
 
 @contextlib.contextmanager
 def directory(path: Path, clock: Clock, *, to_be: bool, replace: bool) -> Iterator[Snapshot]:
-    """The snapshot in a data directory, which is owned meanwhile; otherwise as `file`."""
-    snapshot = path / NAME
+    """What a data directory holds, which is owned meanwhile; otherwise as `file`."""
     if path.is_file():
         raise TransferError(f"{path} is a file, not a data directory")
-    if not to_be and not snapshot.is_file():
-        raise TransferError(f"there is no snapshot in {path}: nothing to bring from there")
+    if not to_be and not _holds(path):
+        raise TransferError(
+            f"there is no snapshot and no journal in {path}: nothing to bring from there"
+        )
     owned = DataDirectory(path)
     try:
         owned.acquire()
@@ -107,11 +136,25 @@ def directory(path: Path, clock: Clock, *, to_be: bool, replace: bool) -> Iterat
     except OSError as error:
         raise TransferError(f"{path} cannot be used: {error.strerror}") from None
     try:
-        if to_be and snapshot.exists() and not replace:
-            raise TransferError(f"{path} has a snapshot already; --replace writes over it")
-        yield Snapshot(snapshot, clock)
+        held = None if to_be and replace else _holds(path)
+        if to_be and held:
+            raise TransferError(f"{path} has a {held} already; --replace writes over it")
+        if held == "journal":
+            yield Journal(path, clock)
+        else:
+            yield Snapshot(path / SNAPSHOT, clock, partial(retire_journal, path))
     finally:
         owned.release()
+
+
+def _holds(data: Path) -> str | None:
+    """What counts in a data directory, as a service would see it. Raises TransferError."""
+    try:
+        if has_journal(data):
+            return "journal"
+    except SnapshotError as error:
+        raise TransferError(str(error)) from None
+    return "snapshot" if (data / SNAPSHOT).is_file() else None
 
 
 def _in_use(error: DirectoryInUse) -> str:

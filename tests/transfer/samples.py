@@ -13,7 +13,7 @@ from engine.clock import HOUR, SECOND
 from engine.persistence.rdb import About, Item, read, write
 from engine.sortedset import SortedSet
 from engine.stream import Stream
-from realtime.transfer.snapshot import NAME
+from realtime.recovery import SNAPSHOT
 from tests.persistence.samples import plain, stream
 
 __all__ = ["LARGE", "board", "content", "every_type", "history", "large", "put_snapshot"]
@@ -83,12 +83,12 @@ def large(now: int) -> list[Item]:
 def put_snapshot(folder: Path, items: Iterable[Item]) -> Path:
     """The items as a service's data directory."""
     folder.mkdir(exist_ok=True)
-    with (folder / NAME).open("wb") as output:
+    with (folder / SNAPSHOT).open("wb") as output:
         output.writelines(write(items, About(time.time_ns() // 1000), CRC))
     return folder
 
 
 def content(path: Path) -> dict[bytes, Any]:
     """What a snapshot holds, as what compares; deadlines in milliseconds."""
-    with (path / NAME if path.is_dir() else path).open("rb") as opened:
+    with (path / SNAPSHOT if path.is_dir() else path).open("rb") as opened:
         return plain(read(opened, CRC))

@@ -153,7 +153,7 @@ def test_a_source_without_anything_is_likely_a_wrong_name(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("migrate --from no --to redis://localhost", "there is no snapshot in no: nothing to"),
+        ("migrate --from no --to redis://localhost", "there is no snapshot and no journal in no"),
         ("migrate --from a.txt --to d", "a.txt is a file, not a data directory"),
         ("migrate --from d --to d", "the source and the target are the same"),
         ("migrate --from d --to http://x", "a store is memory:// or begins with redis://"),

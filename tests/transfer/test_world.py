@@ -7,8 +7,8 @@ from pathlib import Path
 
 from engine.clock import SECOND, ManualClock
 from realtime.embedded import Embedded
+from realtime.recovery import SNAPSHOT
 from realtime.snapshot_file import dump, load
-from realtime.transfer.snapshot import NAME
 from tests.cli.conftest import Run
 from tests.redis.servers import RedisServer
 from tests.transfer.world import Size, answers, fill
@@ -21,13 +21,13 @@ def today() -> ManualClock:
 
 def saved(features: Embedded, folder: Path) -> None:
     folder.mkdir()
-    with (folder / NAME).open("wb") as output:
+    with (folder / SNAPSHOT).open("wb") as output:
         dump(features.engine, output.fileno())
 
 
 def loaded(folder: Path, clock: ManualClock) -> Embedded:
     features = Embedded(clock)
-    load(features.engine, folder / NAME)
+    load(features.engine, folder / SNAPSHOT)
     return features
 
 
