@@ -13,6 +13,7 @@ from engine.clock import ManualClock
 from engine.engine import Engine
 from realtime.backends import embedded
 from realtime.backends.base import Backend
+from tests.journaled import journaled
 from tests.redis.servers import RedisServer
 from tests.redis.stores import opened
 
@@ -49,6 +50,18 @@ async def embedded_store(_: pytest.FixtureRequest) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
+async def journaled_store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    clock = ManualClock()
+    engine = Engine(clock)
+
+    async def advance(duration: int) -> None:
+        clock.advance(duration)
+
+    async with journaled(engine, request.getfixturevalue("tmp_path")) as (backend, _):
+        yield Store(backend, advance)
+
+
+@asynccontextmanager
 async def redis_store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     server: RedisServer = request.getfixturevalue("frozen_redis")
 
@@ -62,6 +75,7 @@ async def redis_store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
 
 BACKENDS: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Store]]] = {
     "embedded": embedded_store,
+    "journal": journaled_store,
     "redis": redis_store,
 }
 

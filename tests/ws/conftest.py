@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,9 +41,11 @@ async def serving() -> AsyncIterator[Serve]:
         yield start
 
 
-@pytest.fixture(params=STORES)
-def serve(serving: Serve, request: pytest.FixtureRequest) -> Serve:
+@pytest.fixture(params=[*STORES, "journal"])
+def serve(serving: Serve, request: pytest.FixtureRequest, tmp_path: Path) -> Serve:
     """``await serve(**options)`` answers a `House` over each store."""
+    if request.param == "journal":
+        return partial(serving, journal=tmp_path)
     if request.param == "embedded":
         return serving
     return partial(serving, server=request.getfixturevalue("frozen_redis"))
@@ -55,10 +58,12 @@ async def near_house(serving: Serve, request: pytest.FixtureRequest) -> House:
     return await serving(suspending=request.param == "suspending")
 
 
-@pytest.fixture(params=["immediate", "suspending", "redis"])
-async def any_house(serving: Serve, request: pytest.FixtureRequest) -> House:
-    """The door over a store in this process, over one that takes its time, and over a real one
-    at the other end of a wire."""
+@pytest.fixture(params=["immediate", "journal", "suspending", "redis"])
+async def any_house(serving: Serve, request: pytest.FixtureRequest, tmp_path: Path) -> House:
+    """The door over a store in this process, without and with a journal, over one that takes its
+    time, and over a real one at the other end of a wire."""
+    if request.param == "journal":
+        return await serving(journal=tmp_path)
     if request.param == "redis":
         return await serving(server=request.getfixturevalue("frozen_redis"))
     return await serving(suspending=request.param == "suspending")

@@ -6,15 +6,18 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import uvicorn
 from uvicorn.server import ServerState
 
 from engine.clock import SECOND, ManualClock
+from engine.engine import Engine
 from realtime.access import Access
 from realtime.backends.base import Backend
 from realtime.embedded import Embedded
+from realtime.journal.gate import Gate
 from realtime.server import BoundedHttp, HttpBounds
 from realtime.services import DEFAULT_HISTORY, Services
 from realtime.services.channels import HistoryPolicy
@@ -22,6 +25,7 @@ from realtime.services.live import LiveBoards
 from realtime.ws.connection import websocket_protocol
 from realtime.ws.door import Options
 from realtime.ws.hub import Hub
+from tests.journaled import journaled
 from tests.redis.servers import RedisServer
 from tests.redis.stores import opened
 from tests.ws.peer import Peer
@@ -117,31 +121,40 @@ async def house(
     suspending: bool = False,
     wrap: Callable[[Backend], Backend] | None = None,
     server: RedisServer | None = None,
+    journal: Path | None = None,
 ) -> AsyncIterator[House]:
     """A served house; leaving it ends every connection and checks that nobody is left behind.
 
-    Its store is the ``server``, or an engine in this process."""
-    async with _backend(server) as (backend, clock):
+    Its store is the ``server``, or an engine in this process, whose every change may go into a
+    ``journal`` in that folder before anybody is told."""
+    async with _backend(server, journal) as (backend, clock, gate):
         wrap = _suspending if suspending else wrap
         services = Services.on(backend if wrap is None else wrap(backend), history)
-        async with _served(services, clock, access or Access(None), options or Options()) as built:
+        served = _served(services, clock, access or Access(None), options or Options(), gate)
+        async with served as built:
             yield built
 
 
 @contextlib.asynccontextmanager
-async def _backend(server: RedisServer | None) -> AsyncIterator[tuple[Backend, ManualClock]]:
-    if server is None:
-        clock = ManualClock()
-        yield Embedded(clock).services.backend, clock
+async def _backend(
+    server: RedisServer | None, journal: Path | None
+) -> AsyncIterator[tuple[Backend, ManualClock, Gate | None]]:
+    if server is not None:
+        assert server.clock is not None
+        async with opened(server, presence_ttl=YEAR) as store:
+            yield store.backend, server.clock, None
         return
-    assert server.clock is not None
-    async with opened(server, presence_ttl=YEAR) as store:
-        yield store.backend, server.clock
+    clock = ManualClock()
+    if journal is None:
+        yield Embedded(clock).services.backend, clock, None
+        return
+    async with journaled(Engine(clock), journal) as (backend, gate):
+        yield backend, clock, gate
 
 
 @contextlib.asynccontextmanager
 async def _served(
-    services: Services, clock: ManualClock, access: Access, options: Options
+    services: Services, clock: ManualClock, access: Access, options: Options, gate: Gate | None
 ) -> AsyncIterator[House]:
     now = [1000.0]
     hub = Hub(lambda: now[0])
@@ -151,7 +164,11 @@ async def _served(
     protocol = websocket_protocol(hub, services, access, options, live)
     config = uvicorn.Config(_no_http, ws=protocol, lifespan="off", log_config=None)  # type: ignore[arg-type]
     config.load()
-    parts = {"bounds": HttpBounds(), "is_ready": staticmethod(lambda: True)}
+    parts = {
+        "bounds": HttpBounds(),
+        "is_ready": staticmethod(lambda: True),
+        "gate": None if gate is None else staticmethod(gate.wrap),
+    }
     http: type[BoundedHttp] = type("Protocol", (BoundedHttp,), parts)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: http(config, state, {}, loop), "127.0.0.1", 0)
