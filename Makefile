@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help serve test check bench clean lock
+.PHONY: help serve test check crash bench clean lock
 
 help:           ## List these targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -20,6 +20,9 @@ check: .venv/test  ## Lint, formatting and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+crash: .venv/test  ## Kill a service 200 times per level of durability; REALTIME_CRASH_ROUNDS=20 is less.
+	$(BIN)/python -m tests.crash
 
 bench: .venv/bench  ## Measure side by side with what people use today.
 	$(BIN)/python -m loadtest.compare $(ARGS)
