@@ -22,9 +22,10 @@ import uvloop
 from loadtest.compare import boards, http_board, inside
 from loadtest.compare.inside import microseconds_each
 from loadtest.compare.peers import servers
-from loadtest.compare.processes import Server, find
+from loadtest.compare.processes import Server
 from loadtest.compare.report import Row
 from loadtest.compare.rounds import Contender, Effort
+from loadtest.compare.wrk import Load
 from realtime.backends.base import Submit
 from realtime.services.limits import RuleSpec
 from realtime.stored import Stored
@@ -89,18 +90,18 @@ def _pair(
 
 
 def _over_http(stack: ExitStack, effort: Effort) -> list[Row]:
-    wrk = find("wrk", "wrk")
+    load = Load.of(http_board.CONNECTIONS, effort.http_seconds, http_board.MEMBERS)
     redis = stack.enter_context(servers.redis_server())
     with boards.redis_client(redis) as client:
         boards.fill_redis(client, http_board.MEMBERS)
-    sites = [http_board.own_site(stack, _url(redis)), http_board.fastapi_site(stack, redis)]
+    sites = [http_board.own_site(stack, store=_url(redis)), http_board.fastapi_site(stack, redis)]
     return [
         http_board.row(
-            "HTTP on one Redis: rank read", wrk, sites, [], lambda s: s.read, HTTP_TIMES, effort
+            "HTTP on one Redis: rank read", load, sites, [], lambda s: s.read, HTTP_TIMES, effort
         ),
         http_board.row(
             "HTTP on one Redis: submit and rank",
-            wrk, sites, [], lambda s: s.submit, HTTP_TIMES, effort,
+            load, sites, [], lambda s: s.submit, HTTP_TIMES, effort,
         ),
     ]  # fmt: skip
 

@@ -54,6 +54,8 @@ class Server:
     port: int
     pid: int
     folder: Path
+    start_seconds: float
+    """From its start until it was ready; the clock is looked at every 20 ms."""
 
 
 Ready = Callable[[int], bool]
@@ -65,16 +67,19 @@ def running(
     command: Callable[[int, Path], Sequence[str]],
     ready: Ready,
     environ: Mapping[str, str] | None = None,
+    patience: float = START_SECONDS,
 ) -> Iterator[Server]:
     """A server, from when it is ready until the block is left.
 
-    ``command`` is told the port and the folder. Raises RuntimeError with the end of the
-    server's log if it does not get ready.
+    ``command`` is told the port and the folder, and may put there what the server is to find.
+    Raises RuntimeError with the end of the server's log if it does not get ready within
+    ``patience`` seconds.
     """
     with tempfile.TemporaryDirectory(prefix="compare-") as name:
         folder, port = Path(name), _free_port()
         arguments = command(port, folder)
         with (folder / "log").open("wb") as log:
+            started = time.monotonic()
             process = subprocess.Popen(
                 arguments,
                 stdin=subprocess.DEVNULL,
@@ -84,8 +89,8 @@ def running(
                 start_new_session=True,
             )
         try:
-            _wait(process, port, ready, folder / "log")
-            yield Server(port, process.pid, folder)
+            _wait(process, lambda: ready(port), started + patience, folder / "log")
+            yield Server(port, process.pid, folder, time.monotonic() - started)
         finally:
             _end(process)
 
@@ -149,9 +154,10 @@ def _free_port() -> int:
         return port
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, ready: Ready, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not ready(port):
+def _wait(
+    process: subprocess.Popen[bytes], ready: Callable[[], bool], deadline: float, log: Path
+) -> None:
+    while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
             end = log.read_text(errors="replace")[-2000:]
             raise RuntimeError(f"{process.args!r} did not start:\n{end}")

@@ -1,12 +1,15 @@
 """How each server is started: ours, and those of the others.
 
 All are one process of work on loopback, without logs of requests. Ours keeps its defaults,
-snapshots included; Redis is told to write nothing to disk, which can only help it.
+the journal included; Redis writes nothing to disk unless told to, which can only help it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
+import socket
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -15,38 +18,66 @@ from pathlib import Path
 
 from loadtest.compare.processes import Missing, Server, answers, find, listens, running
 
-__all__ = ["fastapi_redis", "nchan", "realtime", "redis_server", "webdis"]
+__all__ = ["fastapi_redis", "nchan", "realtime", "redis_answer", "redis_server", "webdis"]
 
+LOADING_SECONDS = 120.0
+"""Until a million writes are read back, on a slow machine."""
 NCHAN = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 
 
-def realtime(store: str = "memory://") -> AbstractContextManager[Server]:
-    """``realtime serve``, on uvloop, without an API key, with a data directory."""
+def realtime(
+    *options: str, store: str = "memory://", found: Path | None = None
+) -> AbstractContextManager[Server]:
+    """``realtime serve``, on uvloop, without an API key, with a data directory.
+
+    ``found`` is a folder: the data directory begins as a copy of it.
+    """
 
     def command(port: int, folder: Path) -> Sequence[str]:
+        data = folder / "data"
+        if found is not None:
+            shutil.copytree(found, data)
         serve = (sys.executable, "-m", "realtime", "serve", "--log-level", "warning")
-        return (*serve, "--port", str(port), "--data", str(folder / "data"), "--store", store)
+        return (*serve, "--port", str(port), "--data", str(data), "--store", store, *options)
 
-    return running(command, answers("/readyz"))
+    return running(command, answers("/readyz"), patience=LOADING_SECONDS)
 
 
-def redis_server() -> AbstractContextManager[Server]:
+def redis_server(
+    fsync: str | None = None, *, found: Path | None = None
+) -> AbstractContextManager[Server]:
+    """``fsync`` is Redis' appendfsync; without it nothing is written to disk.
+
+    ``found`` is a folder: its directory begins as a copy of it.
+    """
     path = find("redis-server", "redis-server")
+    journal = ("--appendonly", "no") if fsync is None else ("--appendonly", "yes")
+    policy = () if fsync is None else ("--appendfsync", fsync)
 
     def command(port: int, folder: Path) -> Sequence[str]:
-        memory_only = ("--save", "", "--appendonly", "no")
-        return (
-            path,
-            "--port",
-            str(port),
-            "--bind",
-            "127.0.0.1",
-            "--dir",
-            str(folder),
-            *memory_only,
-        )
+        data = folder / "data"
+        if found is None:
+            data.mkdir()
+        else:
+            shutil.copytree(found, data)
+        place = ("--port", str(port), "--bind", "127.0.0.1", "--dir", str(data))
+        return (path, *place, "--save", "", *journal, *policy)
 
-    return running(command, listens)
+    return running(command, _pongs, patience=LOADING_SECONDS)
+
+
+def redis_answer(port: int, command: bytes) -> bytes:
+    """The short answer of a Redis to a command without arguments. Raises OSError."""
+    with socket.create_connection(("127.0.0.1", port), 1) as sock:
+        sock.sendall(command + b"\r\n")
+        return sock.recv(64)
+
+
+def _pongs(port: int) -> bool:
+    """Redis accepts connections while it still loads, but answers PING only afterwards."""
+    with contextlib.suppress(OSError):
+        return redis_answer(port, b"PING").startswith(b"+PONG")
+    return False
 
 
 def fastapi_redis(redis: Server) -> AbstractContextManager[Server]:
