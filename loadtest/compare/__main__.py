@@ -17,13 +17,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from loadtest.compare import (
+    durable_writes,
     embedded_board,
     fan_out,
     http_board,
     limit_checks,
     middleware,
     on_redis,
-    snapshot_pause,
+    pauses,
+    recovery,
 )
 from loadtest.compare.processes import Missing
 from loadtest.compare.report import Row, document, table
@@ -36,7 +38,12 @@ WORKS: dict[str, Callable[[Effort], list[Row]]] = {
     "limits": limit_checks.rows,
     "middleware": middleware.rows,
     "redis": on_redis.rows,
-    "snapshot": snapshot_pause.rows,
+    "durability": durable_writes.against_redis,
+    "journal": durable_writes.against_snapshots,
+    "snapshot": pauses.snapshot,
+    "backup": pauses.backup,
+    "compaction": pauses.compaction,
+    "recovery": recovery.rows,
 }
 
 

@@ -23,7 +23,10 @@ class Effort:
     operations: int
     """Of every round inside this process."""
     snapshot_members: int
+    """Also of a backup and of a compaction."""
     snapshot_rounds: int
+    journaled_writes: int
+    recovery_rounds: int
 
 
 FULL = Effort(
@@ -33,6 +36,8 @@ FULL = Effort(
     operations=40_000,
     snapshot_members=1_000_000,
     snapshot_rounds=3,
+    journaled_writes=1_000_000,
+    recovery_rounds=3,
 )
 QUICK = Effort(
     rounds=3,
@@ -41,6 +46,8 @@ QUICK = Effort(
     operations=10_000,
     snapshot_members=200_000,
     snapshot_rounds=1,
+    journaled_writes=100_000,
+    recovery_rounds=1,
 )
 
 
