@@ -137,20 +137,24 @@ def fast_split() -> Split:
     def split(body: bytes) -> list[Command]:
         nonlocal reader
         reader.feed(body)
+        reader.feed(_SENTINEL)
         commands: list[Command] = []
         try:
             while (command := reader.gets()) is not False:
                 if type(command) is not list or set(map(type, command)) != _ONLY_BYTES:
                     raise Malformed(f"{str(command)[:40]!r} is no command")
                 commands.append(command)
-            if not commands or reader.has_data():
+            if commands[-1:] != [[b"\0"]]:
                 raise Malformed("a command is cut short")
         except (hiredis.ProtocolError, MemoryError, Malformed) as fault:
             reader = hiredis.Reader()
             raise Malformed(str(fault)) from None
-        return commands
+        return commands[:-1]
 
     return split
 
 
 _ONLY_BYTES = {bytes}
+_SENTINEL = b"*1\r\n$1\r\n\0\r\n"
+"""A command behind a body: it comes out as one only if the body ends with one. The parser itself
+does not tell that it waits for more."""
