@@ -22,6 +22,7 @@ from engine.persistence.replay_hashes import HASHES
 from engine.persistence.replay_keys import KEYS
 from engine.persistence.replay_sortedsets import SORTED_SETS
 from engine.persistence.replay_state import Handler, State, Table
+from engine.persistence.replay_stored import STORED
 from engine.persistence.replay_streams import STREAMS
 from engine.persistence.replay_strings import STRINGS
 
@@ -34,8 +35,7 @@ _FOREIGN = {
     "a HyperLogLog": "PFADD PFMERGE PFCOUNT PFDEBUG",
     "a consumer group": "XGROUP XACK XCLAIM XAUTOCLAIM XREADGROUP",
     "a field that expires": "HEXPIRE HPEXPIRE HEXPIREAT HPEXPIREAT HPERSIST HGETEX HSETEX",
-    "a stored query": "ZUNIONSTORE ZINTERSTORE ZDIFFSTORE ZRANGESTORE SORT GEORADIUS "
-    "GEORADIUSBYMEMBER GEOSEARCHSTORE",
+    "a stored query": "SORT GEORADIUS GEORADIUSBYMEMBER GEOSEARCHSTORE",
     "a script": "EVAL EVALSHA SCRIPT FCALL FUNCTION",
     "a second database": "MOVE SWAPDB",
 }
@@ -51,7 +51,9 @@ def _nothing(state: State, command: Command) -> None:
     """In another database, which is empty."""
 
 
-_HERE: Table = {**STRINGS, **HASHES, **SORTED_SETS, **STREAMS, **KEYS, b"SELECT": _select}
+_HERE: Table = {
+    **STRINGS, **HASHES, **SORTED_SETS, **STORED, **STREAMS, **KEYS, b"SELECT": _select
+}  # fmt: skip
 _ELSEWHERE: Table = {
     b"SELECT": _select, b"FLUSHALL": KEYS[b"FLUSHALL"], b"FLUSHDB": _nothing
 }  # fmt: skip

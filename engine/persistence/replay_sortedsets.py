@@ -13,7 +13,7 @@ from engine.persistence.errors import Malformed
 from engine.persistence.replay_state import Handler, State, Table
 from engine.sortedset import SortedSet
 
-__all__ = ["SORTED_SETS"]
+__all__ = ["SORTED_SETS", "Bounds", "by_name", "by_rank", "by_score"]
 
 _OPTIONS = {b"NX", b"XX", b"GT", b"LT", b"CH", b"INCR"}
 
@@ -88,21 +88,21 @@ def _remove_range(bounds: Callable[[SortedSet, bytes, bytes], Bounds]) -> Handle
     return handler
 
 
-def _by_rank(board: SortedSet, first: bytes, last: bytes) -> Bounds:
+def by_rank(board: SortedSet, first: bytes, last: bytes) -> Bounds:
     """Both included; negative ones count from the end."""
     size = len(board)
     start, end = integer(first), integer(last)
     return (start + size if start < 0 else start), (end + size if end < 0 else end) + 1
 
 
-def _by_score(board: SortedSet, first: bytes, last: bytes) -> Bounds:
+def by_score(board: SortedSet, first: bytes, last: bytes) -> Bounds:
     """``(5`` excludes 5."""
     start = board.below(double(first.removeprefix(b"(")), inclusive=first[:1] == b"(")
     stop = board.below(double(last.removeprefix(b"(")), inclusive=last[:1] != b"(")
     return start, stop
 
 
-def _by_name(board: SortedSet, first: bytes, last: bytes) -> Bounds:
+def by_name(board: SortedSet, first: bytes, last: bytes) -> Bounds:
     """``[a`` and ``(a``, ``-`` and ``+``; of members that all have one score. O(n)."""
     members = [member for member, _ in board]
     start = sum(1 for member in members if not _is_above(member, first, b"["))
@@ -136,9 +136,9 @@ SORTED_SETS: Table = {
     b"ZADD": _add,
     b"ZINCRBY": _increment,
     b"ZREM": _remove,
-    b"ZREMRANGEBYRANK": _remove_range(_by_rank),
-    b"ZREMRANGEBYSCORE": _remove_range(_by_score),
-    b"ZREMRANGEBYLEX": _remove_range(_by_name),
+    b"ZREMRANGEBYRANK": _remove_range(by_rank),
+    b"ZREMRANGEBYSCORE": _remove_range(by_score),
+    b"ZREMRANGEBYLEX": _remove_range(by_name),
     b"ZPOPMIN": _pop(highest=False),
     b"ZPOPMAX": _pop(highest=True),
 }
