@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.effects import Effect
+from engine.persistence import journal, tail, window
 from engine.persistence.commands import encode, encode_all
 from engine.persistence.errors import JournalDamaged
 from engine.persistence.journal import Batch, Increment, Raw, Torn, seal
@@ -180,11 +181,11 @@ def test_no_batch_can_know_of_itself_that_it_is_safe() -> None:
 
 
 def test_where_no_batch_came_before_the_lost_one_is_known_by_its_line() -> None:
-    tail = b"".join(batches(*EFFECTS, first=41, lag=3))
+    later = b"".join(batches(*EFFECTS, first=41, lag=3))
     hole = zeroed(b"".join(batches([(b"SET", b"k", b"x" * 2000)], first=40)), 512, 1024)
-    assert read(hole + tail[: len(tail) // 3], sequence=None)[0] == 0
+    assert read(hole + later[: len(later) // 3], sequence=None)[0] == 0
     with pytest.raises(JournalDamaged, match="batch 40 was on disk"):
-        read(hole + tail, sequence=None)
+        read(hole + later, sequence=None)
 
 
 # Without a seal: what a redis-server has appended.
@@ -248,3 +249,62 @@ def test_many_lines_that_promise_long_batches_are_not_searched_for_ever() -> Non
     data = SEALED[0] + b"\0" + body + bytes(3_000_000)
     with pytest.raises(JournalDamaged, match="too intricate"):
         read(data)
+
+
+# Pieces and bounds, shrunk until a few batches meet them
+
+
+@pytest.mark.parametrize("piece", [1, 7, 64])
+def test_records_may_lie_across_any_number_of_pieces(
+    monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    stamp = b"#TS:1700000000\r\n"
+    data = SEALED[0] + stamp + COMMAND + TRANSACTION + stamp + b"".join(SEALED[1:]) + COMMAND
+    expected = list(Increment(io.BytesIO(data), NAME, sequence=0))
+    monkeypatch.setattr(window, "PIECE", piece)
+    assert list(Increment(io.BytesIO(data), NAME, sequence=0)) == expected
+    for size in range(len(data)):
+        increment = Increment(io.BytesIO(data[:size]), NAME, last=True)
+        found = list(increment)
+        assert found == expected[: len(found)]
+        assert increment.good <= size
+        assert (increment.torn is None) == (increment.good == size)
+
+
+def test_the_search_for_later_batches_crosses_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = b"".join(LARGE)
+    hole = zeroed(data, 512, 1024)
+    monkeypatch.setattr(tail, "PIECE", 512)
+    for shift in range(64):  # so that every byte of a line is once the first of a piece
+        padding = seal(1, 0, encode((b"SET", b"pad", b"y" * shift)))
+        later = b"".join(batches(*EFFECTS, first=2, lag=1))
+        broken = padding[:-4] + b"zz\r\n"
+        with pytest.raises(JournalDamaged, match="batch 1 was on disk already"):
+            read(broken + bytes(600) + later)
+    with pytest.raises(JournalDamaged, match="on disk already"):
+        read(hole)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        seal(1, 0, encode((b"SET", b"k", b"x" * 200))),
+        encode((b"MULTI",)) + COMMAND * 10,
+        encode((b"SET", b"k", b"x" * 200)),
+    ],
+    ids=["batch", "transaction", "command"],
+)
+def test_nothing_may_be_longer_than_the_bound(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr(window, "PIECE", 16)
+    monkeypatch.setattr(journal, "MAX_BATCH", 100)
+    monkeypatch.setattr(journal, "MAX_COMMAND", 100)
+    with pytest.raises(JournalDamaged):
+        read(data)
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_cut_there() -> None:
+    file = io.BytesIO(WHOLE)
+    increment = Increment(file, NAME, sequence=0, last=True)
+    file.truncate(ENDS[2] + 5)
+    assert len(list(increment)) == 2
+    assert increment.torn is not None
