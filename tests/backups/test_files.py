@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import realtime.backup_files
 from engine.clock import DAY, MILLISECOND
 from engine.engine import Engine
 from realtime.backup_files import BackupFiles, instant_of, name_of, write_verified
 from realtime.errors import NotFound
-from realtime.snapshot_file import SnapshotError
+from realtime.keeping import SnapshotError
+from realtime.snapshot_file import Content, Written, dump
 
 NAME = "2026-11-25T21-40-09.123Z.rdb"
 INSTANT = 1_795_642_809_123_000
@@ -200,3 +202,18 @@ def test_what_was_not_written_as_it_is_read_is_no_backup(
         with pytest.raises(SnapshotError, match="is not sound"):
             write_verified(engine, new)
     assert os.listdir(files.path) == []
+
+
+def test_fewer_keys_than_were_written_are_no_backup(
+    files: BackupFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(lambda: INSTANT)
+    engine.counters.set(b"cnt:{a}", 1)
+    empty = Engine(lambda: INSTANT)
+
+    def write_less(content: Content, output: int) -> Written:
+        return dump(empty, output)._replace(keys=len(content.keyspace))
+
+    monkeypatch.setattr(realtime.backup_files, "dump", write_less)
+    with files.create() as new, pytest.raises(SnapshotError, match="1 keys were written, and 0"):
+        write_verified(engine, new)
