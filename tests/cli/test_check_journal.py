@@ -14,6 +14,7 @@ import pytest
 
 from engine.clock import HOUR
 from engine.persistence.commands import encode
+from engine.persistence.journal import seal
 from engine.persistence.manifest import MANIFEST
 from engine.persistence.rdb import About, Item, write
 from realtime.datadir import DataDirectory
@@ -186,10 +187,20 @@ def test_a_file_of_commands_by_itself(run: Run, journal: Path) -> None:
         "  last batch              4\n",
         "",
     )
-    flip(SECOND, 50)
-    code, out, err = run("check", str(SECOND))
-    assert (code, out) == (1, "")
-    assert "at byte 0" in err
+    FIRST.write_bytes(encode((b"SET", b"k", b"v")) + encode((b"INCR", b"k")))
+    out = run("check", str(FIRST)).out
+    assert out.endswith("2 commands, 2 of them without a seal\n")
+
+
+@pytest.mark.parametrize("body", [b"nothing at all", encode((b"DEL", b"k")) * 2])
+def test_a_file_of_commands_that_makes_no_sense(run: Run, body: bytes) -> None:
+    path = Path("some.aof")
+    for data in (seal(1, 0, body), SEALED[0][:-9] + b"x" + SEALED[0][-8:]):
+        path.write_bytes(data)
+        code, out, err = run("check", "some.aof")
+        assert (code, out) == (1, "")
+        assert err.startswith("some.aof: ")
+        assert err.endswith(" (at byte 0)\n")
 
 
 def test_what_a_running_service_writes_may_look_torn(run: Run, journal: Path) -> None:

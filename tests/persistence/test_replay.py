@@ -13,6 +13,7 @@ from engine.persistence.errors import Foreign, Malformed
 from engine.persistence.rdb import crc64
 from engine.persistence.replay import Replay
 from engine.sortedset import SortedSet
+from engine.stream import Stream
 from tests.persistence.foreign import commands
 from tests.persistence.redis_process import redis_server
 from tests.persistence.samples import NOW, loaded, plain
@@ -134,6 +135,25 @@ def test_a_copy_shares_nothing() -> None:
     }
 
 
+def test_streams_are_trimmed_by_length_and_by_id() -> None:
+    entries = [f"XADD c {number}-0 a {number}" for number in range(1, 9)]
+    assert after("XADD c NOMKSTREAM 1-0 a b").values == {}
+    for written, first in (
+        ("XTRIM c MINID 3", 3), ("XTRIM c MINID = 4-1", 5), ("XTRIM c MAXLEN = 2 LIMIT 9", 7),
+        ("XADD c NOMKSTREAM MINID = 6 9-0 a b", 6), ("XADD c MAXLEN 3 9 a b", 7),
+    ):  # fmt: skip
+        held = after(*entries, written).values[b"c"]
+        assert isinstance(held, Stream)
+        assert held.entries[0][0] == (first, 0)
+        assert held.max_deleted_id == (0, 0)
+
+
+def test_nothing_put_into_a_string_changes_nothing() -> None:
+    keyspace = Keyspace()
+    Replay(keyspace, now=NOW).apply([[b"SETRANGE", b"k", b"5", b""]])
+    assert not len(keyspace)
+
+
 def test_renaming_takes_the_deadline_along() -> None:
     keyspace = after("SET a 1 PXAT 5", "SET b 2 PXAT 7", "SET c 3", "RENAME a b", "RENAMENX c b")
     assert keyspace.values == {b"b": 1, b"c": 3}
@@ -156,7 +176,7 @@ def test_scores_are_what_redis_takes_for_numbers() -> None:
 
 NONSENSE = [
     "SET k", "SET k v WHAT", "SET k v PXAT", "SET k v PXAT soon", "SET k v EX 1.5", "SETNX k",
-    "MSET", "MSET a", "GETEX k PX", "GETEX k PX 1 2", "APPEND k", "SETRANGE k -1 x",
+    "MSET", "MSET a", "GETEX k PX", "GETEX k PX 1 2", "GETEX k XX 1", "APPEND k", "SETRANGE k -1 x",
     "SETRANGE k 600000000 x", "INCR word", "INCRBY k x", "INCRBYFLOAT word 1", "INCRBYFLOAT k nan",
     "INCRBYFLOAT k inf", "DECRBY k -9223372036854775808", "PEXPIREAT k", "PEXPIREAT k 1_0",
     "PEXPIREAT k 1 YY", "PEXPIREAT k 99999999999999999999", "PERSIST", "RENAME none k",

@@ -259,7 +259,9 @@ def test_records_may_lie_across_any_number_of_pieces(
     monkeypatch: pytest.MonkeyPatch, piece: int
 ) -> None:
     stamp = b"#TS:1700000000\r\n"
-    data = SEALED[0] + stamp + COMMAND + TRANSACTION + stamp + b"".join(SEALED[1:]) + COMMAND
+    long = encode((b"SET", b"k", b"x" * 300))
+    within = encode((b"MULTI",)) + stamp + long + stamp + encode((b"EXEC",))
+    data = SEALED[0] + stamp + TRANSACTION + within + stamp + b"".join(SEALED[1:]) + long
     expected = list(Increment(io.BytesIO(data), NAME, sequence=0))
     monkeypatch.setattr(window, "PIECE", piece)
     assert list(Increment(io.BytesIO(data), NAME, sequence=0)) == expected

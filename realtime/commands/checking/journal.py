@@ -73,7 +73,7 @@ def check_increment(path: Path) -> bool:
         try:
             _count(increment, counted)
         except JournalError as error:
-            print(f"{path}: {error}", file=sys.stderr)
+            print(f"{path}: {error.what} (at byte {error.offset})", file=sys.stderr)
             return False
     print(f"{path}: sound by itself, {counted.size:,} bytes")
     _print_files([counted], increment.torn)
