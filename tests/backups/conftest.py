@@ -9,14 +9,17 @@ import pytest
 
 from engine.clock import ManualClock
 from engine.ranking import Ranking, Submit
+from realtime.backup_files import write_verified
 from realtime.backups import Backups, Schedule
 from realtime.copies import Copies
+from realtime.datadir import NewFile
 from realtime.embedded import Embedded
+from realtime.snapshot_file import Content, Written
 from realtime.snapshots import Snapshots
 from tests.persistence.conftest import Forks, forks
 from tests.persistence.samples import plain
 
-__all__ = ["Forks", "Keeper", "Open", "forks"]
+__all__ = ["BOARD", "COUNTER", "Forks", "Keeper", "Open", "after", "forks"]
 
 BOARD = b"lb:{arcade}"
 COUNTER = b"cnt:{visits}"
@@ -84,3 +87,13 @@ async def start(tmp_path: Path) -> AsyncIterator[Open]:
     yield start
     for keeper in running:
         await keeper.close()
+
+
+def after(happens: Callable[[], object]) -> Callable[[Content, NewFile], Written]:
+    """A backup in whose copy something else happens first."""
+
+    def write(content: Content, new: NewFile) -> Written:
+        happens()
+        return write_verified(content, new)
+
+    return write

@@ -217,3 +217,23 @@ def test_fewer_keys_than_were_written_are_no_backup(
     monkeypatch.setattr(realtime.backup_files, "dump", write_less)
     with files.create() as new, pytest.raises(SnapshotError, match="1 keys were written, and 0"):
         write_verified(engine, new)
+
+
+def test_the_folder_and_the_name_in_it_outlive_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    )
+    files = BackupFiles(tmp_path / "backups")
+    with files.create() as new:
+        assert synced == [str(tmp_path)]
+        written = str(new.path)
+        write_verified(Engine(lambda: INSTANT), new)
+        new.commit(NAME)
+    assert synced == [str(tmp_path), written, str(files.path)]
+    with files.create():
+        assert len(synced) == 3
+    files.remove(NAME)
+    assert synced[3:] == [str(files.path)]
