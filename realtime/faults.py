@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["VARIABLE", "arm", "disarm", "reach"]
+__all__ = ["VARIABLE", "arm", "disarm", "reach", "times"]
 
 VARIABLE = "REALTIME_TEST_FAULTS"
 KILL, HANG = "KILL", "HANG"
@@ -67,6 +67,11 @@ def arm(description: str) -> None:
 def disarm() -> None:
     """Nothing fails any more, what hangs goes on, and all counting begins anew."""
     arm("")
+
+
+def times(point: str) -> int:
+    """How often a point was reached since something was armed there."""
+    return _reached.get(point, 0)
 
 
 def _look() -> None:

@@ -93,6 +93,8 @@ class Journal:
         self.stats = JournalStats()
         self.sequence = 0
         """Of the newest batch."""
+        self._written = 0
+        """The newest batch that is in the file."""
         self.synced = 0
         """The newest batch that is known to be on disk."""
         self.refusal: str | None = None
@@ -114,6 +116,8 @@ class Journal:
         self._switch: _Switch | None = None
         self._trouble: str | None = None
         """Why nothing is written: effects are only kept."""
+        self._suspended = False
+        """Somebody replaces the files: nothing but ``resume`` ends the trouble."""
         self._idle: list[asyncio.Future[None]] = []
         self._stop_listening: Callable[[], None] = lambda: None
         self._loop: asyncio.AbstractEventLoop
@@ -125,7 +129,7 @@ class Journal:
         """
         self._loop = asyncio.get_running_loop()
         self.increment = increment
-        self.sequence = self.synced = sequence
+        self.sequence = self._written = self.synced = sequence
         self._stop_listening = self._effects.listen(self._heard)
 
     def admit(self) -> None:
@@ -178,6 +182,7 @@ class Journal:
             if self._busy_since is None:
                 self._commit()
             await self._until_idle()
+        self._suspended = True
         self._trouble = self._trouble or reason
         self.refusal = self._trouble
         self.gate.closed = False
@@ -189,14 +194,19 @@ class Journal:
         self.needs_base = False
 
     def resume(self, increment: Increment | None = None) -> None:
-        """End what ``suspend``, or trouble, began; in another file if the old one is worthless."""
+        """End what ``suspend`` began; in another file if the old one is worthless.
+
+        In the old one, what a failed write left behind comes first."""
+        self._suspended = False
         if increment is not None:
             self.increment.close()
             self.increment = increment
-            self.synced = self.sequence
+            self._written = self.synced = self.sequence
             if self._bound is not None:
                 self._bound.all_synced()
-        if not self.needs_base:
+        if self._unwritten:
+            self._retry()
+        else:
             self._recover()
 
     async def sync(self) -> None:
@@ -277,6 +287,7 @@ class Journal:
         except OSError as fault:
             self._fail(fault, [batch], self.gate.take())
         else:
+            self._written = self.sequence
             bound.written()
             self._open()
 
@@ -318,7 +329,7 @@ class Journal:
                 failed(fault)
                 self._fail(fault, batches, held + self.gate.take())
             else:
-                self.synced = sequence
+                self._written = self.synced = sequence
                 self.stats.syncs += 1
                 done()
                 release(held)
@@ -354,7 +365,7 @@ class Journal:
 
     def _sync(self) -> None:
         """What `Bound` begins."""
-        increment, sequence = self.increment, self.sequence
+        increment, sequence = self.increment, self._written
         self._worker.submit(increment.sync, partial(self._synced, increment, sequence))
 
     def _synced(self, increment: Increment, sequence: int, fault: Exception | None) -> None:
@@ -392,8 +403,8 @@ class Journal:
         if self._trouble is None:
             log.error("refusing writes: %s: %s", self.increment.path, reason)
         self._trouble = self.refusal = f"the journal cannot be written: {reason}"
-        if self._bound is not None:
-            self._bound.stop()
+        if self._bound is not None and self.increment.distrusted:
+            self._bound.stop()  # otherwise what was answered is to be synced in time all the same
         if self._switch is not None and not self._switch.begun:
             self._switch.end(fault)
             self._switch = None
@@ -402,7 +413,9 @@ class Journal:
         self._loop.call_later(RETRY, self._retry)
 
     def _retry(self) -> None:
-        if self._trouble is None or self.needs_base or self._busy_since is not None:
+        if self._trouble is None or self._suspended or self.needs_base:
+            return
+        if self._busy_since is not None:
             return
         self._unwritten = self._all_unwritten()
         batches, self._unwritten = self._unwritten, []
@@ -412,7 +425,9 @@ class Journal:
         return [*self._unwritten, self._seal()] if self._buffer else self._unwritten
 
     def _recover(self) -> None:
-        """All is well again."""
+        """All is well again, unless effects were dropped meanwhile."""
+        if self._suspended or self.needs_base:
+            return
         if self._trouble is not None:
             log.warning("taking writes again")
         self._trouble = self.refusal = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +20,6 @@ from tests.journal.support import recovered_from
 BASE = b"".join(write([], About(0, 0, 0), crc64))
 """A snapshot of nothing."""
 BATCH = seal(1, 0, encode((b"SET", b"k", b"1")))
-
-
-@pytest.fixture(autouse=True)
-def no_faults() -> Iterator[None]:
-    yield
-    faults.disarm()
 
 
 @pytest.fixture
