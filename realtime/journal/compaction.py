@@ -138,11 +138,10 @@ class Compaction:
     async def compact(self) -> None:
         """Write a new base while everything goes on. Raises OSError; nothing is lost then."""
         async with self._turn():
-            with self._attempt():
+            with self._attempt(), self._files.new_base() as new, _killing() as copies:
                 increment = await _to_the_end(self._files.prepare)
-                with self._files.new_base() as new, _killing() as copies:
-                    await self._journal.switch(increment, lambda: copies.append(self._fork(new)))
-                    await self._adopt(copies[0], new)
+                await self._journal.switch(increment, lambda: copies.append(self._fork(new)))
+                await self._adopt(copies[0], new)
 
     async def rebase(self, reason: str, change: Callable[[], None] = _nothing) -> None:
         """Suspend writing, ``change`` everything, and return once that is on disk, whole.
