@@ -69,7 +69,9 @@ class Tail:
         for sequence, synced in self.find():
             found = True
             missing = missing or sequence - 1
-            if synced >= missing or sequence <= missing:
+            if sequence <= missing:  # what a batch is appended to was on disk before
+                return False, f"{what}, and batch {sequence} stands only behind it"
+            if synced >= missing:
                 proof = f"batch {sequence} behind it says that batch {missing} was on disk already"
                 return False, f"{what}, and {proof}"
         if self._effort < 0:

@@ -310,3 +310,9 @@ def test_a_file_that_shrinks_while_it_is_read_is_cut_there() -> None:
     file.truncate(ENDS[2] + 5)
     assert len(list(increment)) == 2
     assert increment.torn is not None
+
+
+def test_what_a_batch_was_appended_to_was_on_disk_before() -> None:
+    """A redis-server's commands, read and synced before we went on, and lost since."""
+    with pytest.raises(JournalDamaged, match="batch 2 stands only behind it"):
+        read(SEALED[0] + bytes(600) + b"".join(batches(*EFFECTS, first=2, lag=9)))
