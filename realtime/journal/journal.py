@@ -228,7 +228,8 @@ class Journal:
             self._bound.stop()
         self._worker.close()
         unwritten, trouble = self._all_unwritten(), self._trouble
-        self._trouble = self.refusal = "shutting down"
+        self._suspended, self._trouble = True, "shutting down"
+        self.refusal = self._trouble
         try:
             if self.needs_base or self.increment.distrusted:
                 raise OSError(errno.EIO, trouble or "changes could not be written")

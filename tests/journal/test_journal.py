@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -378,6 +379,21 @@ async def test_closing_says_that_something_is_not_on_disk(
     one.count()
     with pytest.raises(OSError, match=r"No space|Input/output"):
         await one.journal.close()
+
+
+async def test_nothing_is_tried_again_once_it_is_closed(folder: Path) -> None:
+    """The descriptor is closed, and may be another file's by then."""
+    one = Journaled(folder, ALWAYS, 1 << 30)
+    one.open()
+    faults.arm("journal.write@1+=ENOSPC")
+    one.count()
+    await until(lambda: refused(one) is not None)
+    with pytest.raises(OSError, match="No space"):
+        await one.journal.close()
+    faults.arm("journal.write@1000=EIO")  # only counts
+    await asyncio.sleep(3 * RETRY)
+    assert faults.times("journal.write") == 0
+    assert not any(thread.name == "journal" for thread in threading.enumerate())
 
 
 async def test_a_switch_lies_exactly_between_two_batches(folder: Path) -> None:
