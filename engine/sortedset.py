@@ -19,7 +19,7 @@ Indices are 0-based here. n is the number of members, m the number of rows asked
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from struct import Struct
 from typing import Any, cast
 
@@ -29,6 +29,9 @@ __all__ = ["SortedSet"]
 
 PLAIN_LIMIT = 512
 """Up to here moving the tail of a plain list is cheaper than a SortedList's second level."""
+
+SORTED_MEANWHILE = 4
+"""Members that can be sorted in the time that moving one takes, about."""
 
 _DOUBLE = Struct(">d")
 _INVERTED = bytes(255 - byte for byte in range(256))
@@ -97,6 +100,19 @@ class SortedSet:
         order.insert(entered, key)
         self._grow()
         return left, entered
+
+    def update(self, scores: Mapping[bytes, float]) -> None:
+        """Set m scores at once. O(m log n), or O(n log n) where sorting anew costs less."""
+        if len(scores) * SORTED_MEANWHILE < len(self._keys):
+            for member, score in scores.items():
+                self.add(member, score)
+            return
+        if any(score != score for score in scores.values()):
+            raise ValueError("a score must be a number")
+        self._keys.update((member, _prefix(score) + member) for member, score in scores.items())
+        self._order = sorted(self._keys.values())
+        self._bisect = bisect_left
+        self._grow()
 
     def remove(self, member: bytes) -> bool:
         """Whether the member was there. O(log n)."""

@@ -236,6 +236,7 @@ class Recovery:
         except Malformed as fault:
             raise JournalDamaged(str(fault), counted.name, offset) from None
         finally:
+            replay.settle()
             counted.commands, counted.good = replay.commands, increment.good
             self.sequence = increment.sequence
         self._torn = self._torn or increment.torn

@@ -60,7 +60,10 @@ _ELSEWHERE: Table = {
 
 
 class Replay:
-    """Applies commands to a keyspace; one per file, since each file begins in database 0."""
+    """Applies commands to a keyspace; one per file, since each file begins in database 0.
+
+    ``settle`` comes last: before it, large sorted sets may lack some of the scores.
+    """
 
     __slots__ = ("_state", "commands")
 
@@ -87,6 +90,10 @@ class Replay:
                 table = _ELSEWHERE if state.elsewhere else _HERE
             done += 1
         self.commands += done
+
+    def settle(self) -> None:
+        """Bring the keyspace up to date with all that was applied. O(n log n) in sorted sets."""
+        self._state.settle_all()
 
 
 def _find(name: bytes, table: Table) -> Handler:

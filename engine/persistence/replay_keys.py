@@ -84,6 +84,8 @@ def _copy(state: State, command: Command) -> None:
         raise Foreign("COPY goes to another database than 0")
     value = state.values.get(source)
     if value is not None and (b"REPLACE" in words or target not in state.values):
+        if isinstance(value, SortedSet):
+            state.settle(value)
         state.keyspace.put(target, _copied(value), state.keyspace.deadline(source))
 
 

@@ -22,10 +22,11 @@ Bounds = tuple[int, int]
 
 
 def _add(state: State, command: Command) -> None:
-    board = state.sorted_set(command[1])
-    if len(command) == 4 and board is not None:  # what nearly all of a journal may be
-        board.add(command[3], double(command[2]))
+    there = state.values.get(command[1])
+    if len(command) == 4 and type(there) is SortedSet:  # what nearly all of a journal may be
+        state.set_score(there, command[3], double(command[2]))
         return
+    board = state.sorted_set(command[1])
     at = 2
     while command[at].upper() in _OPTIONS:
         at += 1

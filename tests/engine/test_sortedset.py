@@ -134,6 +134,30 @@ def test_a_set_grows_one_by_one_past_the_plain_list() -> None:
     assert not grown
 
 
+@pytest.mark.parametrize("members", [0, 3, 700])
+@pytest.mark.parametrize("changed", [1, 5, 800])
+def test_many_scores_at_once_are_as_one_by_one(members: int, changed: int) -> None:
+    rows = [(b"m%d" % number, float(number % 7)) for number in range(members)]
+    scores = {b"m%d" % (3 * number): float(number % 11) for number in range(changed)}
+    at_once, one_by_one = SortedSet(rows), SortedSet(rows)
+    at_once.update(scores)
+    for member, score in scores.items():
+        one_by_one.add(member, score)
+    at_once._check()
+    assert list(at_once) == list(one_by_one)
+    assert at_once.index(b"m0") == one_by_one.index(b"m0")
+    assert at_once.below(5.0) == one_by_one.below(5.0)
+
+
+@pytest.mark.parametrize("members", [0, 700])
+def test_nan_is_no_score_among_many(members: int) -> None:
+    board = SortedSet((b"m%d" % number, 1.0) for number in range(members))
+    with pytest.raises(ValueError, match="a score must be a number"):
+        board.update({b"m": math.nan})
+    assert len(board) == members
+    board._check()
+
+
 def test_nan_is_no_score() -> None:
     with pytest.raises(ValueError, match="number"):
         SortedSet().add(b"m", math.nan)
