@@ -132,21 +132,23 @@ def _recover(content: Content, data: Path, progress: Progress) -> Recovered:
 
 def fast_split() -> Split:
     """Another `engine.persistence.commands.split`, in C; its parser is kept from body to body."""
-    reader = hiredis.Reader()
+    reader, joined = hiredis.Reader(), b"".join
 
     def split(body: bytes) -> list[Command]:
         nonlocal reader
         reader.feed(body)
         reader.feed(_SENTINEL)
+        gets = reader.gets
         commands: list[Command] = []
         try:
-            while (command := reader.gets()) is not False:
-                if type(command) is not list or set(map(type, command)) != _ONLY_BYTES:
+            while (command := gets()) is not False:
+                if type(command) is not list or not command:
                     raise Malformed(f"{str(command)[:40]!r} is no command")
+                joined(command)  # the cheapest way to ask whether all of it is bytes
                 commands.append(command)
             if commands[-1:] != [[b"\0"]]:
                 raise Malformed("a command is cut short")
-        except (hiredis.ProtocolError, MemoryError, Malformed) as fault:
+        except (hiredis.ProtocolError, MemoryError, TypeError, Malformed) as fault:
             reader = hiredis.Reader()
             raise Malformed(str(fault)) from None
         return commands[:-1]
@@ -154,7 +156,6 @@ def fast_split() -> Split:
     return split
 
 
-_ONLY_BYTES = {bytes}
 _SENTINEL = b"*1\r\n$1\r\n\0\r\n"
 """A command behind a body: it comes out as one only if the body ends with one. The parser itself
 does not tell that it waits for more."""

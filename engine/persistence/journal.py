@@ -21,6 +21,7 @@ n is the size of the file; no more of it is in memory than one batch and a piece
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, NoReturn
@@ -116,6 +117,7 @@ class Increment:
     def __iter__(self) -> Iterator[Record]:
         window = self._window
         while True:
+            yield from self._batches()
             try:
                 record = self._next()
             except Incomplete:
@@ -128,6 +130,29 @@ class Increment:
                 return
             yield record
             self.good = window.offset
+
+    def _batches(self) -> Iterator[Batch]:
+        """What follows of batches that are as they should be and lie whole in what was read.
+
+        Whatever else there is, is for ``_next``. The loop of a million batches: no calls in it.
+        """
+        window = self._window
+        data, at, expected = window.data, window.at, self._next_sequence
+        base, end_of_data = window.offset - at, len(data)
+        match, crc32 = LINE.match, zlib.crc32
+        while (line := match(data, at)) is not None:
+            number, size, noted, checksum = line.groups()
+            sequence, synced, start = int(number), int(noted), line.end()
+            end = start + int(size)
+            if end > end_of_data or sequence != expected or synced >= sequence:
+                return
+            body = data[start:end]
+            if crc32(body, crc32(data[line.start(1) : line.start(4)])) != int(checksum, 16):
+                return
+            window.at = at = end
+            self.sequence, self._next_sequence = sequence, (expected := sequence + 1)
+            yield Batch(self.good, sequence, synced, body)
+            self.good = base + end
 
     def _next(self) -> Record | None:
         """The next record; None at the end. Raises Incomplete and Malformed."""
@@ -147,7 +172,7 @@ class Increment:
         return None
 
     def _batch(self, line: re.Match[bytes]) -> Batch:
-        """The batch whose line has been found. The loop of a million batches: few calls in it."""
+        """The batch whose line has been found."""
         window = self._window
         sequence, size, synced = int(line[1]), int(line[2]), int(line[3])
         start = line.end()
