@@ -19,24 +19,27 @@ import asyncio
 import logging
 from typing import Any, cast
 
-__all__ = ["Gate", "Gated", "Held", "release"]
+__all__ = ["Gate", "Gated", "Held", "release", "release_reads"]
 
 log = logging.getLogger("realtime.journal")
 
 HIGH_WATER = 64 * 1024
 """Bytes held for one connection from which on its protocol is asked to pause."""
 
-Held = list[tuple["Gated", bytes, bool]]
-"""(where to, what, whether it is a whole answer that another may replace)"""
+Held = list[tuple["Gated", bytes, bool, bool]]
+"""(where to, what, whether it is a whole answer that another may replace, and whether that answer
+may tell that something was changed)"""
 
 
 class Gate:
     """One per journal. Closed by it, and opened by it."""
 
-    __slots__ = ("_held", "closed", "refusal")
+    __slots__ = ("_held", "changed", "closed", "refusal")
 
     def __init__(self) -> None:
         self.closed = False
+        self.changed = False
+        """Something was changed since the last answer was held: the next one may tell of it."""
         self.refusal = b""
         """The HTTP answer that stands for those whose writes could not be written down. It says
         that the connection is closed, and it is: others may be on their way behind it."""
@@ -48,26 +51,53 @@ class Gate:
 
     def hold(self, gated: Gated, data: bytes, is_answer: bool) -> None:
         """Keep it until whoever takes it releases it."""
-        self._held.append((gated, data, is_answer))
+        self._held.append((gated, data, is_answer, self.changed))
+        if is_answer:
+            self.changed = False
 
     def take(self) -> Held:
         """All that has been held since the last call: for ``release``, or for ``fail``."""
         held, self._held = self._held, []
         return held
 
+    def open_for_reads(self, earlier: Held) -> None:
+        """What is changed must wait, but whoever only asks need not: also if they have asked
+        already. ``earlier`` was held before, and taken."""
+        self.closed = False
+        release_reads(earlier, self._held)
+
     def fail(self, held: Held) -> None:
         """What they tell of was not written down, and may be lost: say so, or break off.
 
         O(held).
         """
-        for gated, data, is_answer in held:
+        for gated, data, is_answer, _ in held:
             gated.fail(data, self.refusal if is_answer else b"")
 
 
 def release(held: Held) -> None:
     """It is safe: let it go. O(held)."""
-    for gated, data, _ in held:
+    for gated, data, _, _ in held:
         gated.release(data)
+
+
+def release_reads(*parts: Held) -> None:
+    """Let go, and take out, what tells of no change of its own: the disk may take long. O(held).
+
+    ``parts`` in the order in which they were held. What comes behind something else on the same
+    connection stays behind it.
+    """
+    waiting: set[Gated] = set()
+    for held in parts:
+        kept: Held = []
+        for item in held:
+            gated, data, is_answer, tells = item
+            if is_answer and not tells and gated not in waiting:
+                gated.release(data)
+            else:
+                waiting.add(gated)
+                kept.append(item)
+        held[:] = kept
 
 
 class Gated:

@@ -244,6 +244,7 @@ class Journal:
     def _heard(self, effect: Effect) -> None:
         buffer = self._buffer
         buffer.append(effect)
+        self.gate.changed = True
         if len(buffer) == 1:
             self._begin_batch()
         elif len(buffer) > MOST_KEPT and self._trouble is not None:
@@ -388,7 +389,7 @@ class Journal:
             self.refusal = BEHIND
             log.warning("refusing writes: %s", BEHIND)
         if self._busy_since is not None:
-            self.gate.closed = False
+            self.gate.open_for_reads(self._in_flight)
 
     def _keep_up(self) -> None:
         if self.refusal is BEHIND:

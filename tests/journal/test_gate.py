@@ -275,6 +275,38 @@ def test_a_connection_that_breaks_does_not_hold_up_others(
     assert (broken.left, transport.left) == (["abort"], [b"2"])
 
 
+def test_who_only_asks_need_not_wait_for_a_slow_disk(gate: Gate) -> None:
+    writer, reader, both = Transport(), Transport(), Transport()
+    clients = [gate.wrap(cast(Any, one)) for one in (writer, reader, both)]
+    gate.closed = True
+    for client, changes in zip([*clients, clients[2]], (True, False, True, False), strict=True):
+        gate.changed = changes
+        cast(Gated, client).write_answer(b"an answer")
+    gate.open_for_reads([])
+    assert (writer.left, reader.left) == ([], [b"an answer"])
+    assert both.left == [], "answers leave in the order of the questions"
+    release(gate.take())
+    assert writer.left == [b"an answer"]
+    assert both.left == [b"an answer"] * 2
+
+
+def test_what_was_taken_before_is_looked_at_first(
+    gate: Gate, gated: Gated, transport: Transport
+) -> None:
+    gate.closed = True
+    gate.changed = True
+    gated.write_answer(b"a write")
+    earlier = gate.take()
+    gated.write_answer(b"a read behind it")
+    gate.wrap(cast(Any, other := Transport())).write(b"a push")
+    gate.open_for_reads(earlier)
+    assert transport.left == other.left == [], "and a push may tell of anything"
+    release(earlier)
+    release(gate.take())
+    assert transport.left == [b"a write", b"a read behind it"]
+    assert other.left == [b"a push"]
+
+
 def test_bytes_are_kept_as_they_were_when_they_were_written(
     gate: Gate, gated: Gated, transport: Transport
 ) -> None:

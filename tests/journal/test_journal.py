@@ -160,7 +160,11 @@ async def test_a_disk_that_hangs_refuses_writes_and_lets_reads_go_on(
         one.count()
         client.write_answer(b"1")
         await turn()
+        early, seen = connection(one)
+        early.write_answer(b"an early read")
+        assert seen.left == []
         one.journal.tick()
+        assert seen.left == [b"an early read"]
         assert refused(one) == module.BEHIND
         reader, read = connection(one)
         reader.write_answer(b"a read")
