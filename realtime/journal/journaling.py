@@ -51,13 +51,16 @@ class Journaling:
     def open(self, data: Path, recovered: Recovered | None, snapshot: Path | None) -> None:
         """Make ready to go on after what was loaded: a journal, a snapshot, or nothing.
 
-        Blocks. Raises OSError.
+        Blocks. Raises SnapshotError.
         """
         folder = data / JOURNAL
-        if recovered is None:
-            self._opened = (*files.begin(folder, snapshot), 0)
-        else:
-            self._opened = (*files.go_on(folder, recovered), recovered.sequence)
+        try:
+            if recovered is None:
+                self._opened = (*files.begin(folder, snapshot), 0)
+            else:
+                self._opened = (*files.go_on(folder, recovered), recovered.sequence)
+        except OSError as fault:
+            raise SnapshotError(f"{folder} cannot be written to: {fault}") from fault
 
     def start(self) -> None:
         """On the event loop, once it is open. Nothing has changed since it was loaded."""
