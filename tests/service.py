@@ -51,10 +51,15 @@ class Service:
 
 @contextmanager
 def running_service(
-    data: Path | None, *options: str, env: dict[str, str] | None = None
+    data: Path | None,
+    *options: str,
+    env: dict[str, str] | None = None,
+    prefix: Sequence[str] = (),
 ) -> Iterator[Service]:
-    """``realtime serve`` on a free port, with its data in ``data`` (None: in memory)."""
-    command = _command(["--port", "0", "--data", str(data or ""), *options])
+    """``realtime serve`` on a free port, with its data in ``data`` (None: in memory).
+
+    ``prefix`` is a command that ends by becoming another."""
+    command = [*prefix, *_command(["--port", "0", "--data", str(data or ""), *options])]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

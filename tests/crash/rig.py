@@ -14,7 +14,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +67,7 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.draw = random.Random(self.seed)
+        self.copies = self.data.parent
         self.writers = [
             Writer(number, random.Random(self.seed * 1000 + number)) for number in range(WRITERS)
         ]
@@ -76,10 +77,12 @@ class Rig:
         return sum(writer.acknowledged for writer in self.writers)
 
     @contextmanager
-    def service(self, *options: str, env: dict[str, str] | None = None) -> Iterator[Service]:
+    def service(
+        self, *options: str, env: dict[str, str] | None = None, prefix: Sequence[str] = ()
+    ) -> Iterator[Service]:
         """Serve the directory."""
-        options = (*OPTIONS, *options)
-        with running_service(self.data, "--durability", self.level, *options, env=env) as service:
+        options = ("--durability", self.level, *OPTIONS, *options)
+        with running_service(self.data, *options, env=env, prefix=prefix) as service:
             yield service
 
     @contextmanager
@@ -161,7 +164,7 @@ class Rig:
         """The directory as it is now, to be read in peace; None if there is none yet."""
         if not self.data.exists():
             return None
-        target = self.data.with_name("copy")
+        target = self.copies / "copy"
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(self.data, target)
         return target

@@ -73,6 +73,7 @@ class Writer:
     """The marks at the beginning of the current run."""
     halts: bool = False
     """Stop at the first 503, and do not claim to know what became of that request."""
+    is_halted: bool = False
     _session: tuple[str, str] | None = None
     """Name and id of the one that lives, where we know the id."""
     _lives: int = 0
@@ -82,7 +83,7 @@ class Writer:
 
     def start(self, port: int, stop: threading.Event) -> threading.Thread:
         """Write in a thread, until told to stop or until the service is gone."""
-        self.log, self.begun_with = [], self.marks
+        self.log, self.begun_with, self.is_halted = [], self.marks, False
         thread = threading.Thread(target=self._run, args=(port, stop), daemon=True)
         thread.start()
         return thread
@@ -103,6 +104,12 @@ class Writer:
         if pending is not None and pending.name == "once":
             self._again = pending
         return False
+
+    def hold(self, content: Content) -> None:
+        """Hold the store to what was acknowledged, and leave open what is pending."""
+        seen = seen_by(self.number, content)
+        possible = [self.marks] if self.pending is None else [self.marks, self.pending.marks]
+        assert seen in possible, f"writer {self.number}: {seen}, not {self.marks}; {self.pending}"
 
     def rewind(self, content: Content) -> None:
         """Go on from what is there, whatever was acknowledged."""
@@ -135,6 +142,7 @@ class Writer:
         if status == 503:
             self.refused += 1
             if self.halts:
+                self.is_halted = True
                 raise Closed("refused")
             return  # before anything was done: the disk did not keep up
         self.pending = None
