@@ -14,6 +14,7 @@ REDIS_EVERY = 5
 """Rounds between two in which a real redis-server reads the same directory."""
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("level", ["always", "bounded:100"])
 def test_nothing_acknowledged_is_lost(tmp_path: Path, level: str) -> None:
     seed = int(os.environ.get("REALTIME_CRASH_SEED", "1"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.crash.power import cut_power, lose_power, tail_of
 from tests.crash.rig import Rig, was_killed
 from tests.crash.writers import define_rule
@@ -11,6 +13,7 @@ from tests.crash.writers import define_rule
 CUTS = 10
 
 
+@pytest.mark.timeout(300)
 def test_bounded_loses_no_more_than_its_bound(tmp_path: Path) -> None:
     rig = Rig(tmp_path / "data", "bounded:100", seed=2)
     uncertain = 0
