@@ -50,10 +50,10 @@ def tail_of(data: Path) -> Tail:
 
 
 def damage(tail: Tail, draw: random.Random) -> None:
-    """Take back some of what may be gone: cut the file, or leave zeros where contents were."""
+    """Take back what may be gone, all or some: cut the file, or leave zeros for its contents."""
     if tail.size == tail.synced:
         return
-    at = draw.randint(tail.synced, tail.size)
+    at = draw.choice([tail.synced, draw.randint(tail.synced, tail.size)])
     start, end = _sectors(tail, at, draw.randint(1, 8))
     with tail.path.open("r+b") as file:
         if draw.random() < 0.5 or end - start < SHORT:

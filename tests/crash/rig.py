@@ -101,10 +101,10 @@ class Rig:
         for writer in self.writers:
             writer.check()
 
-    def round(self, *, with_redis: bool = False) -> None:
+    def round(self, *options: str, with_redis: bool = False) -> None:
         """Serve, hold what is there to what was acknowledged, write, and kill."""
         before = self.copy()
-        with self.service() as service:
+        with self.service(*options) as service:
             self.check(service, before, with_redis=with_redis)
             define_rule(service.port)
             with self.writing(service):

@@ -207,6 +207,25 @@ def test_always_answers_nothing_before_it_is_on_disk(tmp_path: Path) -> None:
         broken.check_resumed()
 
 
+@pytest.mark.parametrize("fault", ["journal.write@1+=ENOSPC", "journal.sync@1+=EIO"])
+@pytest.mark.parametrize("level", LEVELS)
+def test_an_end_that_cannot_be_written_down_is_no_good_end(
+    tmp_path: Path, level: str, fault: str
+) -> None:
+    with breakable(tmp_path, level, "--compaction-ratio", "0") as broken:
+        with broken.rig.writing(broken.service, halts=True):
+            broken.rig.wait(0.05)
+        broken.arm(fault)
+        broken.write_until_refused()
+        assert broken.service.stop() == 2
+        eventually(lambda: "the journal was not written to its end" in broken.service.log[-1])
+        broken.check_copy()
+        broken.mend()
+        before = broken.rig.copy()
+        with broken.rig.service() as service:
+            broken.rig.check(service, before)
+
+
 def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
     """A limit of the system: the kernel itself writes a part, and then refuses."""
     with breakable(tmp_path, "bounded:100", "--compaction-ratio", "0") as broken:
