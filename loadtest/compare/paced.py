@@ -21,7 +21,7 @@ from loadtest.compare.processes import Server
 
 __all__ = ["Latencies", "Paced", "Span", "Stretch", "outside", "paced", "stretch", "within"]
 
-FEWEST = 100
+FEWEST = 50
 """Requests: with fewer, a percentile says nothing."""
 
 Latencies = Sequence[tuple[float, float]]

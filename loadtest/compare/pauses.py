@@ -14,7 +14,7 @@ from when the manifest lists another increment to when it lists none but that.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import islice
@@ -113,7 +113,7 @@ def _rows(event: str, events: Events, effort: Effort, *options: str) -> list[Row
             "ms",
             "lower",
             tuple(
-                Line(which, tuple(getattr(getattr(each, part), figure) for each in taken))
+                _line(which, [getattr(getattr(each, part), figure) for each in taken])
                 for which, part in (
                     (f"during a {event}", "during"),
                     ("  its reads", "reads"),
@@ -125,6 +125,11 @@ def _rows(event: str, events: Events, effort: Effort, *options: str) -> list[Row
         )
         for name, figure in {"p99": "p99", "p99.9": "p999", "worst": "worst"}.items()
     ]
+
+
+def _line(name: str, rounds: Sequence[float]) -> Line:
+    """The median is the figure; the worst round is a note, since nobody waits for a median."""
+    return Line(name, tuple(rounds), note=f"worst round {max(rounds):.1f} ms")
 
 
 def _round(site: Site, members: int, events: Events, number: int) -> Round:

@@ -37,7 +37,7 @@ FULL = Effort(
     snapshot_members=1_000_000,
     snapshot_rounds=3,
     journaled_writes=1_000_000,
-    recovery_rounds=3,
+    recovery_rounds=2,
 )
 QUICK = Effort(
     rounds=3,
