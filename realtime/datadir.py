@@ -25,6 +25,8 @@ import shutil
 from pathlib import Path
 from typing import Literal, Self
 
+from realtime.faults import reach
+
 __all__ = [
     "JOURNAL",
     "TEMPORARY",
@@ -178,8 +180,10 @@ def retire_journal(folder: Path) -> None:
     retired = folder / RETIRED
     shutil.rmtree(retired, ignore_errors=True)
     if (folder / JOURNAL).is_dir():
+        reach("journal.retire")
         (folder / JOURNAL).rename(retired)
         sync_folder(folder)
+        reach("journal.retired")
         shutil.rmtree(retired)
 
 
