@@ -38,7 +38,7 @@ from realtime.journal.files import Files
 from realtime.journal.journal import Journal
 from realtime.snapshot_file import Content, dump
 
-__all__ = ["Compaction", "CompactionStats"]
+__all__ = ["MENDING", "Compaction", "CompactionStats"]
 
 log = logging.getLogger("realtime.journal")
 

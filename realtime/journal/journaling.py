@@ -8,6 +8,7 @@ close    nothing is left unwritten
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from engine.persistence.recovery import Recovered
 from realtime.copies import Copies
 from realtime.datadir import JOURNAL
 from realtime.journal import files
-from realtime.journal.compaction import Compaction
+from realtime.journal.compaction import MENDING, Compaction
 from realtime.journal.disk import Increment
 from realtime.journal.durability import Durability
 from realtime.journal.files import Files
@@ -100,6 +101,9 @@ class Journaling:
         """Nothing changes any more. Raises SnapshotError if anything is not on disk."""
         if self._compaction is None:
             return
+        if self.journal.needs_base:
+            with contextlib.suppress(OSError):  # it was logged, and closing says so, too
+                await self._compaction.rebase(MENDING)
         async with self._copies.turn():  # a compaction that was cancelled may still be ending
             try:
                 await self.journal.close()

@@ -226,6 +226,20 @@ def test_an_end_that_cannot_be_written_down_is_no_good_end(
             broken.rig.check(service, before)
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_good_end_makes_good_what_an_fsync_has_lost(tmp_path: Path, level: str) -> None:
+    """Nobody knows what is on disk then, and the next process could not know that."""
+    with breakable(tmp_path, level, "--compaction-ratio", "0") as broken:
+        broken.arm("journal.sync=EIO,base.fork=EIO")
+        broken.write_until_refused()
+        eventually(lambda: broken.metric("compaction_failures_total") == 1, 30)
+        assert broken.service.stop() == 0
+        assert listing(broken.rig.data / JOURNAL).base is not None
+        before = broken.rig.copy()
+        with broken.rig.service() as service:
+            broken.rig.check(service, before)
+
+
 def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
     """A limit of the system: the kernel itself writes a part, and then refuses."""
     with breakable(tmp_path, "bounded:100", "--compaction-ratio", "0") as broken:
