@@ -95,7 +95,7 @@ async def broken(tmp_path: Path, level: str) -> AsyncIterator[tuple[Client, Serv
             yield Client(http, session), service, faults
 
 
-@pytest.mark.parametrize("level", ["always", "bounded:100"])
+@pytest.mark.parametrize("level", ["always", "bounded:10000"])
 async def test_reads_go_on_and_writes_are_refused(tmp_path: Path, level: str) -> None:
     async with broken(tmp_path, level) as (client, _, faults):
         for path in READS:
@@ -128,7 +128,7 @@ async def test_a_request_refused_for_the_disk_is_not_remembered_as_done(tmp_path
 
 
 async def test_websockets_stay_and_say_why(tmp_path: Path) -> None:
-    async with broken(tmp_path, "bounded:100") as (client, service, faults):
+    async with broken(tmp_path, "bounded:10000") as (client, service, faults):
         peer = await Peer.dial(service.port)
         await peer.connect()
         recovered = await peer.subscribe("news")

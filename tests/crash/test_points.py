@@ -73,9 +73,10 @@ def worn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rig]:
 
 def survives(rig: Rig, fault: str) -> None:
     """Die of the fault under load, and be there again with everything."""
+    uncertain = "ENOSPC" in fault  # else a refusal only says that the machine is busy
     with (
         rig.service(env={"REALTIME_TEST_FAULTS": fault}) as service,
-        rig.writing(service, halts=True),
+        rig.writing(service, halts=uncertain),
     ):
         assert was_killed(service), f"{fault} was never reached: {service.log}"
     before = rig.copy()
@@ -96,7 +97,7 @@ def test_a_kill_within_a_compaction(worn: dict[str, Rig], fault: str) -> None:
 
 def test_a_copy_that_is_killed_is_made_again(tmp_path: Path) -> None:
     """The service goes on meanwhile, and so do its writers."""
-    rig = Rig(tmp_path / "data", "bounded:100", seed=7)
+    rig = Rig(tmp_path / "data", "bounded:10000", seed=7)
     faults, env = fault_file(rig.data)
     faults.write_text("base.write=KILL")
     with rig.service(env=env) as service:
