@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,3 +27,16 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path, level: str) -> None:
         rig.check(service, rig.copy())
     assert rig.acknowledged > ROUNDS * 20, "hardly anything was written"
     assert rig.tally.found + rig.tally.lost > 0, "no kill fell upon a write"
+
+
+def test_many_more_rounds_can_be_asked_for() -> None:
+    """`make crash`, as short as it can be."""
+    settings = {"REALTIME_CRASH_ROUNDS": "2", "REALTIME_CRASH_SEED": "5"}
+    command = [sys.executable, "-m", "tests.crash"]
+    done = subprocess.run(
+        command, env=os.environ | settings, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["always", "bounded:100", "bounded:1000"]
+    assert all("seed 5: 2 rounds" in line for line in lines)
