@@ -23,19 +23,17 @@ import asyncio
 import errno
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from engine.effects import Effect, Effects
-from engine.persistence.commands import encode_all
-from engine.persistence.journal import seal
 from realtime.backends.base import WritesRefused
+from realtime.journal.batches import Batches
 from realtime.journal.bound import Bound
 from realtime.journal.disk import Increment
 from realtime.journal.durability import Durability
 from realtime.journal.gate import Gate, Held, release
 from realtime.journal.stats import JournalStats
+from realtime.journal.switch import Switch
 from realtime.journal.worker import Worker
 
 __all__ = ["Journal"]
@@ -54,33 +52,6 @@ MOST_KEPT: Final = 100_000
 BEHIND: Final = "the disk does not keep up with what is written"
 
 
-def _nothing() -> None:
-    """There is nothing to be done."""
-
-
-def _ignored(fault: Exception) -> None:
-    """Nobody else needs to know."""
-
-
-@dataclass(slots=True)
-class _Switch:
-    """From one file to another: see `Journal.switch`."""
-
-    increment: Increment
-    at_boundary: Callable[[], None]
-    done: asyncio.Future[None]
-    begun: bool = False
-    """The boundary has been crossed in memory, and is being written."""
-
-    def end(self, fault: Exception | None) -> None:
-        if fault is None:
-            self.done.set_result(None)
-        else:
-            self.increment.close()
-            self.done.set_exception(fault)
-            self.done.exception()  # whoever waited may have gone away
-
-
 class Journal:
     """One engine's journal. All of it belongs to the event loop; only ``close`` may block it."""
 
@@ -91,12 +62,9 @@ class Journal:
         assert durability.bound is not None
         self.gate = Gate()
         self.stats = JournalStats()
-        self.sequence = 0
-        """Of the newest batch."""
+        self._batches = Batches(self.stats)
         self._written = 0
         """The newest batch that is in the file."""
-        self.synced = 0
-        """The newest batch that is known to be on disk."""
         self.refusal: str | None = None
         """Why writes are refused just now."""
         self.needs_base = False
@@ -106,19 +74,17 @@ class Journal:
         if not durability.waits_for_disk:
             self._bound = Bound(durability.bound, self._sync, self._fall_behind)
         self._worker = Worker()
-        self._buffer: list[Effect] = []
-        self._unwritten: list[bytes] = []
-        """Sealed batches that a failed write left behind."""
         self._in_flight: Held = []
         """What leaves once the worker is done."""
         self._busy_since: float | None = None
         """The worker has the increment, since then; nobody else may write to it."""
-        self._switch: _Switch | None = None
+        self._switch: Switch | None = None
         self._trouble: str | None = None
         """Why nothing is written: effects are only kept."""
         self._suspended = False
         """Somebody replaces the files: nothing but ``resume`` ends the trouble."""
-        self._idle: list[asyncio.Future[None]] = []
+        self._idle = asyncio.Event()
+        """The worker is back: set for a moment, each time."""
         self._stop_listening: Callable[[], None] = lambda: None
         self._loop: asyncio.AbstractEventLoop
 
@@ -129,7 +95,7 @@ class Journal:
         """
         self._loop = asyncio.get_running_loop()
         self.increment = increment
-        self.sequence = self._written = self.synced = sequence
+        self._written = self._batches.sequence = self._batches.synced = sequence
         self._stop_listening = self._effects.listen(self._heard)
 
     def admit(self) -> None:
@@ -143,6 +109,16 @@ class Journal:
         since = self._busy_since
         if since is not None and self._loop.time() - since > PATIENCE:
             self._fall_behind()
+
+    @property
+    def sequence(self) -> int:
+        """Of the newest batch."""
+        return self._batches.sequence
+
+    @property
+    def synced(self) -> int:
+        """The newest batch that is known to be on disk."""
+        return self._batches.synced
 
     @property
     def is_whole(self) -> bool:
@@ -161,7 +137,7 @@ class Journal:
         ``at_boundary`` is called in the instant between what belongs to the one and to the
         other; it may raise OSError, and then nothing changes. Raises OSError.
         """
-        switch = _Switch(increment, at_boundary, self._loop.create_future())
+        switch = Switch(increment, at_boundary, self._loop.create_future())
         if self._trouble is not None:
             switch.end(OSError(errno.EIO, self._trouble))
         else:
@@ -178,7 +154,7 @@ class Journal:
     async def suspend(self, reason: str) -> None:
         """Write what came so far, and nothing from here on: writes are refused, reads go on."""
         self.refusal = self.refusal or reason
-        while self._busy_since is not None or (self._buffer and self._trouble is None):
+        while self._busy_since is not None or (self._batches.effects and self._trouble is None):
             if self._busy_since is None:
                 self._commit()
             await self._until_idle()
@@ -189,8 +165,7 @@ class Journal:
 
     def forget(self) -> None:
         """All that was not written is void: a base is being made that has it."""
-        self._buffer.clear()
-        self._unwritten.clear()
+        self._batches.forget()
         self.needs_base = False
 
     def resume(self, increment: Increment | None = None) -> None:
@@ -201,10 +176,10 @@ class Journal:
         if increment is not None:
             self.increment.close()
             self.increment = increment
-            self._written = self.synced = self.sequence
+            self._written = self._batches.synced = self.sequence
             if self._bound is not None:
                 self._bound.all_synced()
-        if self._unwritten:
+        if self._batches.unwritten:
             self._retry()
         else:
             self._recover()
@@ -214,7 +189,7 @@ class Journal:
         while self._busy_since is not None:
             await self._until_idle()
         if self._trouble is None:
-            self._hand_over(self._all_unwritten())
+            self._hand_over(self._batches.take())
             await self._until_idle()
         if self._trouble is not None:
             raise OSError(errno.EIO, self._trouble)
@@ -227,7 +202,7 @@ class Journal:
         if self._bound is not None:
             self._bound.stop()
         self._worker.close()
-        unwritten, trouble = self._all_unwritten(), self._trouble
+        unwritten, trouble = self._batches.take(), self._trouble
         self._suspended, self._trouble = True, "shutting down"
         self.refusal = self._trouble
         try:
@@ -242,13 +217,13 @@ class Journal:
     # From effects to batches
 
     def _heard(self, effect: Effect) -> None:
-        buffer = self._buffer
-        buffer.append(effect)
+        effects = self._batches.effects
+        effects.append(effect)
         self.gate.changed = True
-        if len(buffer) == 1:
+        if len(effects) == 1:
             self._begin_batch()
-        elif len(buffer) > MOST_KEPT and self._trouble is not None:
-            buffer.clear()
+        elif len(effects) > MOST_KEPT and self._trouble is not None:
+            effects.clear()
             self.needs_base = True
 
     def _begin_batch(self) -> None:
@@ -271,10 +246,10 @@ class Journal:
         try:
             if self._switch is not None:
                 self._commit_and_switch(self._switch)
-            elif not self._buffer:
+            elif not self._batches.effects:
                 self._open()
             elif self._bound is None:
-                self._hand_over([self._seal()])
+                self._hand_over(self._batches.take())
             else:
                 self._write_here(self._bound)
         except Exception as fault:  # of ours: a gate that stays closed would be worse
@@ -283,7 +258,7 @@ class Journal:
             self._fail(fault, [], self.gate.take())
 
     def _write_here(self, bound: Bound) -> None:
-        batch = self._seal()
+        batch = self._batches.seal()
         try:
             self.increment.write(batch)
         except OSError as fault:
@@ -292,15 +267,6 @@ class Journal:
             self._written = self.sequence
             bound.written()
             self._open()
-
-    def _seal(self) -> bytes:
-        """Make a batch of what is in the buffer."""
-        self.sequence += 1
-        batch = seal(self.sequence, self.synced, encode_all(self._buffer))
-        self._buffer.clear()
-        self.stats.batches += 1
-        self.stats.bytes += len(batch)
-        return batch
 
     def _open(self) -> None:
         self.gate.closed = False
@@ -311,8 +277,8 @@ class Journal:
     def _hand_over(
         self,
         batches: list[bytes],
-        done: Callable[[], None] = _nothing,
-        failed: Callable[[Exception], None] = _ignored,
+        done: Callable[[], None] = lambda: None,
+        failed: Callable[[Exception], None] = lambda fault: None,
     ) -> None:
         """Let the worker write and sync; ``done`` is called when all is on disk, or ``failed``."""
         self._busy_since = self._loop.time()
@@ -331,29 +297,30 @@ class Journal:
                 failed(fault)
                 self._fail(fault, batches, held + self.gate.take())
             else:
-                self._written = self.synced = sequence
+                self._written = self._batches.synced = sequence
                 self.stats.syncs += 1
                 done()
                 release(held)
                 self._keep_up()
                 self._commit()
-            self._tell_idle()
+            self._idle.set()
+            self._idle.clear()
 
         self._worker.submit(write, written)
 
-    def _commit_and_switch(self, switch: _Switch) -> None:
+    def _commit_and_switch(self, switch: Switch) -> None:
         switch.begun = True
-        try:
-            switch.at_boundary()
-        except OSError as fault:
-            self._switch = None
-            switch.end(fault)
-            self._commit()
-            return
 
         def failed(fault: Exception) -> None:
             self._switch = None
             switch.end(fault)
+
+        try:
+            switch.at_boundary()
+        except OSError as fault:
+            failed(fault)
+            self._commit()
+            return
 
         def switched() -> None:
             self._switch = None
@@ -363,12 +330,12 @@ class Journal:
                 self._bound.all_synced()
             switch.end(None)
 
-        self._hand_over(self._all_unwritten(), switched, failed)
+        self._hand_over(self._batches.take(), switched, failed)
 
     def _sync(self) -> None:
         """What `Bound` begins."""
         increment, sequence = self.increment, self._written
-        self._worker.submit(increment.sync, partial(self._synced, increment, sequence))
+        self._worker.submit(increment.sync, lambda fault: self._synced(increment, sequence, fault))
 
     def _synced(self, increment: Increment, sequence: int, fault: Exception | None) -> None:
         if self._bound is None or increment is not self.increment:
@@ -376,7 +343,7 @@ class Journal:
         if fault is not None:
             self._fail(fault, [], self.gate.take())
             return
-        self.synced = max(self.synced, sequence)
+        self._batches.synced = max(self.synced, sequence)
         self.stats.syncs += 1
         self._bound.synced()
         self._keep_up()
@@ -399,7 +366,7 @@ class Journal:
     def _fail(self, fault: Exception, batches: list[bytes], held: Held) -> None:
         """Nothing can be written: keep it, tell those who waited, and try again."""
         self.stats.failures += 1
-        self._unwritten += batches
+        self._batches.unwritten += batches
         self.needs_base = self.needs_base or self.increment.distrusted
         reason = getattr(fault, "strerror", None) or repr(fault)
         if self._trouble is None:
@@ -415,35 +382,20 @@ class Journal:
         self._loop.call_later(RETRY, self._retry)
 
     def _retry(self) -> None:
-        if self._trouble is None or self._suspended or self.needs_base:
-            return
-        if self._busy_since is not None:
-            return
-        self._unwritten = self._all_unwritten()
-        batches, self._unwritten = self._unwritten, []
-        self._hand_over(batches, self._recover)
-
-    def _all_unwritten(self) -> list[bytes]:
-        return [*self._unwritten, self._seal()] if self._buffer else self._unwritten
+        idle = self._busy_since is None
+        if idle and self._trouble is not None and not (self._suspended or self.needs_base):
+            self._hand_over(self._batches.take(), self._recover)
 
     def _recover(self) -> None:
         """All is well again, unless effects were dropped meanwhile."""
-        if self._suspended or self.needs_base:
-            return
-        if self._trouble is not None:
-            log.warning("taking writes again")
-        self._trouble = self.refusal = None
-        if self._buffer:
-            self._commit()
+        if not (self._suspended or self.needs_base):
+            if self._trouble is not None:
+                log.warning("taking writes again")
+            self._trouble = self.refusal = None
+            if self._batches.effects:
+                self._commit()
 
     async def _until_idle(self) -> None:
+        """The worker may be busy again by the time one hears of it."""
         if self._busy_since is not None:
-            future = self._loop.create_future()
-            self._idle.append(future)
-            await future
-
-    def _tell_idle(self) -> None:
-        idle, self._idle = self._idle, []
-        for future in idle:
-            if not future.done():
-                future.set_result(None)
+            await self._idle.wait()
