@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import anycrc
 
 from engine.clock import ManualClock
 from engine.engine import Engine
 from engine.keyspace import Keyspace, Value
+from engine.persistence.journal import Batch, Increment
 from engine.persistence.recovery import Recovered, recover
 from realtime import faults
+from realtime.backends.base import WritesRefused
 from realtime.copies import Copies
 from realtime.journal.compaction import Compaction
 from realtime.journal.durability import ALWAYS, Durability
 from realtime.journal.files import Files, begin, go_on
+from realtime.journal.gate import Gated
 from realtime.journal.journal import Journal
+from tests.journal.transport import Transport
+from tests.redis.waiting import until
 
-__all__ = ["Journaled", "content", "journaled", "recovered_from"]
+__all__ = [
+    "Journaled",
+    "batches",
+    "connection",
+    "content",
+    "journaled",
+    "recovered_from",
+    "refused",
+    "settled",
+    "turn",
+]
 
 
 def recovered_from(folder: Path, keyspace: Keyspace | None = None) -> Recovered:
@@ -76,3 +93,41 @@ async def journaled(
     finally:
         faults.disarm()  # what hangs would never end
         await one.journal.close()
+
+
+def batches(folder: Path, number: int = 1) -> list[Batch]:
+    name = f"appendonly.aof.{number}.incr.aof"
+    with (folder / name).open("rb") as file:
+        return [record for record in Increment(file, name, last=True) if isinstance(record, Batch)]
+
+
+def connection(one: Journaled) -> tuple[Gated, Transport]:
+    """A client of a service that stands behind the journal."""
+    one.journal.gate.refusal = b"refused"
+    transport = Transport()
+    return cast(Gated, one.journal.gate.wrap(cast(Any, transport))), transport
+
+
+def refused(one: Journaled) -> str | None:
+    """Why a write would be refused now."""
+    try:
+        one.journal.admit()
+    except WritesRefused as refusal:
+        return str(refusal)
+    return None
+
+
+async def turn() -> None:
+    """One turn of the loop, and what it calls soon."""
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+async def settled(one: Journaled) -> None:
+    """Everything is on disk, and nobody is refused."""
+    journal = one.journal
+    await until(
+        lambda: (
+            not journal.gate.closed and journal.synced == journal.sequence and refused(one) is None
+        )
+    )

@@ -45,15 +45,9 @@ TIDYING = ["manifest.write@3", "manifest.rename@3", "folder.sync@4", "history.re
 COUNTED = 20_000
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "appendonlydir"
-
-
 @pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_EVERY", 0.001)
-    monkeypatch.setattr(journal_module, "RETRY", 0.02)
 
 
 @asynccontextmanager

@@ -23,11 +23,6 @@ BATCH = seal(1, 0, encode((b"SET", b"k", b"1")))
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "appendonlydir"
-
-
-@pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What changes a disk, in order: (call, name of the file)."""
     seen: list[tuple[str, str]] = []
