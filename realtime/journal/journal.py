@@ -214,8 +214,6 @@ class Journal:
         finally:
             self.increment.close()
 
-    # From effects to batches
-
     def _heard(self, effect: Effect) -> None:
         effects = self._batches.effects
         effects.append(effect)
