@@ -28,9 +28,6 @@ __all__ = ["Tail", "whole_batches"]
 SECTOR = 512
 """Bytes that a disk writes whole or not at all."""
 
-SHORT = 16
-"""Zeros that must fill the last sector where the file ends within it, to prove anything."""
-
 EFFORT = 16
 """How many times the tail's own length we read in search of whole batches. Those that are
 whole do not overlap, so it takes one time; many lines that promise long batches take more."""
@@ -126,16 +123,16 @@ class Tail:
         return self._crc(honest, body, size) == int(line[4], 16)
 
     def _has_zeros(self) -> bool:
-        """Whether a sector is all zeros; or what there is of the first one, and of the last."""
-        whole_tail = True
+        """Whether a sector is all zeros; or what there is of the first one, or of the last.
+
+        However short those are: a record begins with # or *, and ends with a line feed, and no
+        single flipped bit makes a zero of any of them.
+        """
         for offset, piece in self._pieces(self._start):
             for at in range(-(offset % SECTOR), len(piece), SECTOR):
-                part = piece[max(0, at) : at + SECTOR]
-                zeros = not part.strip(b"\0")
-                whole_tail = whole_tail and zeros
-                if zeros and len(part) >= SHORT:
+                if not piece[max(0, at) : at + SECTOR].strip(b"\0"):
                     return True
-        return whole_tail
+        return False
 
     def _crc(self, before: bytes, offset: int, size: int) -> int:
         """The checksum of some text, and of the bytes that stand at ``offset``."""

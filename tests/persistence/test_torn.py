@@ -133,14 +133,26 @@ def test_zeros_that_are_no_whole_sector_prove_nothing() -> None:
         read(zeroed(data, start, start + 200))
 
 
-def test_a_short_last_sector_counts_from_sixteen_bytes_on() -> None:
-    sizes = {len(both): both for n in range(500) for both in [_two_batches(n)]}
-    data = sizes[512 + 16]
+@pytest.mark.parametrize("short", [1, 2, 15, 16, 300])
+def test_a_last_sector_of_zeros_counts_however_short_it_is(short: int) -> None:
+    sizes = {len(both): both for n in range(900) for both in [_two_batches(n)]}
+    data = sizes[512 + short]
     assert read(data) == (2, None)
     _, torn = read(zeroed(data, 512, len(data)))
     assert torn is not None
-    with pytest.raises(JournalDamaged):
-        read(zeroed(data, len(data) - 15, len(data)))
+    if short > 1:
+        with pytest.raises(JournalDamaged):
+            read(zeroed(data, 513, len(data)))
+
+
+@pytest.mark.parametrize("short", [1, 15, 100])
+def test_the_rest_of_the_sector_in_which_a_batch_begins_counts_too(short: int) -> None:
+    first = next(
+        both for n in range(900) for both in [_two_batches(n)] if len(both) == 1024 - short
+    )
+    data = first + seal(3, 0, encode((b"SET", b"k", b"x" * 300)))
+    assert read(data) == (3, None)
+    assert read(zeroed(data, begins, 1024))[1] is not None
 
 
 def _two_batches(padding: int) -> bytes:
