@@ -147,9 +147,8 @@ def test_a_last_sector_of_zeros_counts_however_short_it_is(short: int) -> None:
 
 @pytest.mark.parametrize("short", [1, 15, 100])
 def test_the_rest_of_the_sector_in_which_a_batch_begins_counts_too(short: int) -> None:
-    first = next(
-        both for n in range(900) for both in [_two_batches(n)] if len(both) == 1024 - short
-    )
+    begins = 1024 - short
+    first = next(both for n in range(900) for both in [_two_batches(n)] if len(both) == begins)
     data = first + seal(3, 0, encode((b"SET", b"k", b"x" * 300)))
     assert read(data) == (3, None)
     assert read(zeroed(data, begins, 1024))[1] is not None
