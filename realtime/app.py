@@ -122,13 +122,13 @@ class Application:
 
     async def load(self) -> str:
         """Bring back what the last process left; one line about it, for people."""
-        line = await self.store.load(self._progress)
+        line = await self.store.load(self.hear)
         self.collector.loaded()
         self.state.ready, self.state.reason = True, ""
         return line
 
-    def _progress(self, words: str) -> None:
-        """Also called from another thread."""
+    def hear(self, words: str) -> None:
+        """How far loading is, for whoever asks. Also called from another thread."""
         self.state.reason = words
         log.info("%s", words)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,9 +16,11 @@ from engine.persistence.commands import encode, encode_all, split
 from engine.persistence.errors import Malformed
 from engine.persistence.journal import seal
 from engine.persistence.manifest import MANIFEST
+from realtime.app import Application
 from realtime.datadir import JOURNAL
 from realtime.keeping import SnapshotError
-from realtime.recovery import SNAPSHOT, fast_split, load_directory
+from realtime.recovery import SNAPSHOT, Percent, fast_split, load_directory
+from realtime.settings import Settings
 from tests.persistence.journals import batches, folder_of
 from tests.persistence.samples import NOW, dumped
 
@@ -131,3 +134,20 @@ def test_what_is_no_command_is_refused_and_not_remembered(body: bytes) -> None:
         with pytest.raises(Malformed):
             both(damaged)
         assert both(good) == [[b"DEL", b"k"]]
+
+
+@pytest.mark.parametrize(("every", "said"), [(0.0, ["loading: 25 % of 4,000 bytes"]), (3600.0, [])])
+def test_progress_is_said_in_words_but_not_all_the_time(every: float, said: list[str]) -> None:
+    words: list[str] = []
+    Percent(words.append, every)(1000, 4000)
+    assert words == said
+
+
+async def test_who_asks_meanwhile_is_told_how_far_loading_is(tmp_path: Path) -> None:
+    application = Application(Settings(data=tmp_path))
+    application.hear("loading: 25 % of 4,000 bytes")
+    transport = httpx.ASGITransport(application.http)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        answer = await http.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == "the service is loading: 25 % of 4,000 bytes"
