@@ -24,6 +24,7 @@ from realtime.access import Access
 from realtime.collector import Collector
 from realtime.direct import direct_http, rendered
 from realtime.errors import Unavailable
+from realtime.gate import Gate
 from realtime.http import api
 from realtime.http.problem import problem
 from realtime.metrics import Probe
@@ -96,15 +97,15 @@ class Application:
             queue_bytes=settings.ws_queue_bytes,
             message_bytes=settings.ws_message_bytes,
         )
-        gate = self.store.gate
-        if gate is not None:
-            gate.refusal = rendered(problem(Unavailable(UNCERTAIN)))
+        gate = self.store.gate or Gate()
+        gate.gathers = True
+        gate.refusal = rendered(problem(Unavailable(UNCERTAIN)))
         http = direct_http(
             bounds,
             lambda: self.state.ready,
             self.http,
             waits=not self.services.backend.immediate,
-            gate=None if gate is None else gate.wrap,
+            gate=gate.wrap,
         )
         config = uvicorn.Config(
             self.http,

@@ -35,6 +35,7 @@ __all__ = [
     "LastStop",
     "NewFile",
     "retire_journal",
+    "sync_data",
     "sync_folder",
 ]
 
@@ -185,6 +186,11 @@ def retire_journal(folder: Path) -> None:
         sync_folder(folder)
         reach("journal.retired")
         shutil.rmtree(retired)
+
+
+def sync_data(descriptor: int) -> None:
+    """Return once what was written is on disk. Raises OSError."""
+    getattr(os, "fdatasync", os.fsync)(descriptor)  # not every system has the cheaper of the two
 
 
 def sync_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from engine.engine import Engine
 from realtime.backends import embedded
 from realtime.backups import Backups
-from realtime.journal.gate import Gate
+from realtime.gate import Gate
 from realtime.metrics import Probe
 from realtime.on_disk import OnDisk
 from realtime.settings import Settings

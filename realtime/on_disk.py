@@ -23,7 +23,7 @@ from realtime.backups import Backups, Schedule
 from realtime.backups import probes as backup_probes
 from realtime.copies import Copies
 from realtime.datadir import retire_journal
-from realtime.journal.gate import Gate
+from realtime.gate import Gate
 from realtime.journal.journaling import Journaling
 from realtime.metrics import Probe
 from realtime.recovery import Loaded, Percent, Progress, torn_line

@@ -19,6 +19,7 @@ from engine.clock import Clock
 from engine.keyspace import Keyspace
 from engine.persistence.rdb import About, Crc, Damaged, Item, RdbError, read, write
 from realtime.collector import paused
+from realtime.datadir import sync_data
 from realtime.keeping import SnapshotError
 
 __all__ = ["Content", "SnapshotError", "Written", "count", "dump", "load"]
@@ -61,7 +62,7 @@ def dump(content: Content, output: int) -> Written:
         _write(output, chunk)
         size += len(chunk)
         if size - synced >= SYNC_EVERY:
-            os.fdatasync(output)
+            sync_data(output)
             synced = size
     os.fsync(output)
     return Written(counted.count, size)

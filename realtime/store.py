@@ -15,7 +15,7 @@ from realtime.backends.redis.address import parse
 from realtime.backends.redis.dial import Credentials, Options
 from realtime.backends.redis.store import RedisStore
 from realtime.embedded_store import EmbeddedStore
-from realtime.journal.gate import Gate
+from realtime.gate import Gate
 from realtime.keeping import KeepsBackups, SavesSnapshots
 from realtime.metrics import Probe
 from realtime.settings import Settings, SettingsError

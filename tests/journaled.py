@@ -13,9 +13,9 @@ from engine.keyspace import Keyspace
 from engine.persistence.recovery import recover
 from realtime.backends import embedded
 from realtime.backends.base import Backend
+from realtime.gate import Gate
 from realtime.journal import files
 from realtime.journal.durability import ALWAYS
-from realtime.journal.gate import Gate
 from realtime.journal.journal import Journal
 from tests.engine.test_effects import contents
 

@@ -4,7 +4,6 @@
     journaling   all of it, as the store sees it
     journal      from an effect to the disk; what happens when the disk fails
     batches      effects, sealed, and what is still to be written
-    gate         what leaves the process waits until what it tells of is safe
     bound        an fsync in time, or no more writes
     disk worker  the system calls, and the thread that waits for them
     files        the directory: manifest, base, increments
@@ -12,6 +11,6 @@
     switch       from one increment to another
     stats        figures
 
-The format, and how it is read back, is `engine.persistence`'s; which file is the truth in a
-data directory is `realtime.recovery`'s.
+What leaves the process waits at `realtime.gate`. The format, and how it is read back, is
+`engine.persistence`'s; which file is the truth in a data directory is `realtime.recovery`'s.
 """

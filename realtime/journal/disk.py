@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from realtime.datadir import sync_data
 from realtime.faults import reach
 
 __all__ = ["Increment", "Undecided", "create", "sync_folder", "write_new"]
@@ -60,7 +61,7 @@ class Increment:
         """Return once everything written before is on disk. Raises OSError."""
         try:
             reach("journal.sync")
-            os.fdatasync(self._descriptor)
+            sync_data(self._descriptor)
         except OSError:
             self.distrusted = True
             raise

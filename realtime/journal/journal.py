@@ -27,11 +27,11 @@ from typing import Final
 
 from engine.effects import Effect, Effects
 from realtime.backends.base import WritesRefused
+from realtime.gate import Gate, Held, release
 from realtime.journal.batches import Batches
 from realtime.journal.bound import Bound
 from realtime.journal.disk import Increment
 from realtime.journal.durability import Durability
-from realtime.journal.gate import Gate, Held, release
 from realtime.journal.stats import JournalStats
 from realtime.journal.switch import Switch
 from realtime.journal.worker import Worker

@@ -18,10 +18,10 @@ from engine.persistence.recovery import Recovered, recover
 from realtime import faults
 from realtime.backends.base import WritesRefused
 from realtime.copies import Copies
+from realtime.gate import Gated
 from realtime.journal.compaction import Compaction
 from realtime.journal.durability import ALWAYS, Durability
 from realtime.journal.files import Files, begin, go_on
-from realtime.journal.gate import Gated
 from realtime.journal.journal import Journal
 from tests.journal.transport import Transport
 from tests.redis.waiting import until

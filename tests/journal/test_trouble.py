@@ -11,10 +11,10 @@ from typing import Any, cast
 import pytest
 
 from realtime import faults
+from realtime.gate import Gated
 from realtime.journal import compaction
 from realtime.journal import journal as module
 from realtime.journal.durability import ALWAYS, Durability, bounded
-from realtime.journal.gate import Gated
 from tests.journal.support import (
     Journaled,
     batches,

@@ -17,7 +17,7 @@ from engine.engine import Engine
 from realtime.access import Access
 from realtime.backends.base import Backend
 from realtime.embedded import Embedded
-from realtime.journal.gate import Gate
+from realtime.gate import Gate
 from realtime.server import BoundedHttp, HttpBounds
 from realtime.services import DEFAULT_HISTORY, Services
 from realtime.services.channels import HistoryPolicy

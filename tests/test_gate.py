@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, cast
 
 import pytest
 
-from realtime.journal.gate import HIGH_WATER, Gate, Gated, release
+from realtime.gate import HIGH_WATER, Gate, Gated, release
 from tests.journal.transport import Transport
 
 
@@ -268,3 +269,35 @@ def test_bytes_are_kept_as_they_were_when_they_were_written(
     buffer[:] = b"after!"
     release(gate.take())
     assert transport.left == [b"before"]
+
+
+async def test_answers_of_one_turn_leave_together_at_its_end(
+    gate: Gate, gated: Gated, transport: Transport
+) -> None:
+    gate.gathers = True
+    gated.write_answer(b"1")
+    gated.write_answer(b"2")
+    gated.write(b"3")  # whatever it is: it comes behind
+    gated.close()
+    assert transport.left == []
+    await asyncio.sleep(0)
+    assert transport.left == [b"1", b"2", b"3", "close"]
+
+
+async def test_what_is_gathered_waits_if_the_gate_is_closed_by_then(
+    gate: Gate, gated: Gated, transport: Transport
+) -> None:
+    gate.gathers = True
+    gated.write_answer(b"1")
+    gate.closed = True
+    await asyncio.sleep(0)
+    assert transport.left == []
+    gate.closed = False
+    release(gate.take())
+    assert transport.left == [b"1"]
+
+
+async def test_nothing_else_is_gathered(gate: Gate, gated: Gated, transport: Transport) -> None:
+    gate.gathers = True
+    gated.write(b"a frame")
+    assert transport.left == [b"a frame"]
