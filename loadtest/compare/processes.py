@@ -143,8 +143,19 @@ def wait_until_idle(pid: int) -> None:
 
 
 def _children(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text().split()]
+    return [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").glob("*/children")
+        for child in _words(task)
+    ]
+
+
+def _words(file: Path) -> list[str]:
+    """Of a thread; none if it has just ended."""
+    try:
+        return file.read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _free_port() -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,10 @@ async def is_up(backend: Backend) -> bool:
     return True
 
 
+ATTEMPTS = 3
+"""What holds the loop up does so every time; a machine that stalls does not."""
+
+
 class Lateness:
     """How late the event loop is, beyond what the machine makes everybody."""
 
@@ -98,11 +103,25 @@ class Lateness:
             thread.join()
 
 
+async def never_late(scenario: Callable[[], Awaitable[None]]) -> None:
+    """It holds the event loop up for less than 50 ms, whatever happens in it."""
+    late: list[float] = []
+    for _ in range(ATTEMPTS):
+        lateness = Lateness()
+        async with lateness.watching():
+            await scenario()
+        late.append(lateness.excess)
+        if late[-1] < 0.05:
+            return
+    raise AssertionError(f"the loop was late by {late} seconds")
+
+
 async def test_nobody_waits_longer_than_the_deadline_for_a_silent_server(
     proxy: Proxy, store: RedisStore
 ) -> None:
-    backend, lateness = store.backend, Lateness()
-    async with lateness.watching():
+    backend = store.backend
+
+    async def silence() -> None:
         proxy.hold()
         waited = await asyncio.gather(*[failure(backend.values.get(b"k")) for _ in range(200)])
         assert max(waited) < TIMEOUT + GRACE
@@ -113,16 +132,18 @@ async def test_nobody_waits_longer_than_the_deadline_for_a_silent_server(
         proxy.carry()
         assert await until(lambda: is_up(backend)) < 2
         assert await backend.values.get(b"k") is None
-    assert lateness.excess < 0.05
+
+    await never_late(silence)
 
 
 async def test_a_server_that_never_greets_is_away(silent_server: Silent) -> None:
-    lateness = Lateness()
-    async with lateness.watching(), store_at(silent_server.url) as store:
-        assert await failure(store.backend.values.get(b"k")) < TIMEOUT + GRACE
-        assert not await is_up(store.backend)
-        assert silent_server.accepted > 0
-    assert lateness.excess < 0.05
+    async def greet() -> None:
+        async with store_at(silent_server.url) as store:
+            assert await failure(store.backend.values.get(b"k")) < TIMEOUT + GRACE
+            assert not await is_up(store.backend)
+            assert silent_server.accepted > 0
+
+    await never_late(greet)
 
 
 @pytest.fixture
@@ -266,14 +287,17 @@ async def test_thousands_of_subscriptions_are_made_anew_and_nobody_is_held_up(
             await channels.subscribe(name)
         await publish_everywhere(1)
         await until(lambda: len(heard.publications) == count)
-        lateness = Lateness()
-        async with lateness.watching():
-            server.ask("CLIENT", "KILL", "TYPE", "pubsub")
-            await publish_everywhere(2)
-            await until(lambda: len(heard.publications) >= 2 * count)
-        assert sorted(heard.data) == [1] * count + [2] * count
-        assert heard.lost == []
-        assert lateness.excess < 0.05
+        numbers = itertools.count(2)
+
+        async def lose_all() -> None:
+            number = next(numbers)
+            await asyncio.to_thread(server.ask, "CLIENT", "KILL", "TYPE", "pubsub")
+            await publish_everywhere(number)
+            await until(lambda: len(heard.publications) >= number * count)
+            assert sorted(heard.data) == sorted(list(range(1, number + 1)) * count)
+            assert heard.lost == []
+
+        await never_late(lose_all)
 
 
 async def test_what_the_history_has_no_more_is_lost_and_said_so(
