@@ -13,8 +13,8 @@ much is told to pause like one whose peer does not read. Open, the gate costs on
 per write.
 
 **Together.** If it ``gathers``, the answers of one turn of the event loop leave at its end. With
-many clients that is a third more answers a second: all requests that have arrived are answered
-before the first client wakes up, and asks for a core.
+many clients that is up to a third more answers a second: all requests that have arrived are
+answered before the first client wakes up, and asks for a core.
 """
 
 from __future__ import annotations

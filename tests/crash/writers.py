@@ -129,7 +129,7 @@ class Writer:
                 while not stop.is_set():
                     self._ask(connection)
         except Closed:
-            pass
+            return  # the service was killed; what was under way stays `pending`
         except BaseException as fault:
             self._fault = fault
 
