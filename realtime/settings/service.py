@@ -17,7 +17,6 @@ from realtime.journal.durability import DEFAULT as DEFAULT_DURABILITY
 from realtime.journal.durability import SNAPSHOT, Durability
 from realtime.journal.durability import parse as parse_durability
 from realtime.options import (
-    NAMES,
     Option,
     SettingsError,
     number,
@@ -31,27 +30,27 @@ from realtime.options import (
     variable,
     whole,
 )
+from realtime.settings.channels import ChannelSettings
+from realtime.settings.groups import (
+    ACCESS,
+    BOUNDS,
+    DATA,
+    DAY,
+    FEATURES,
+    GROUPS,
+    KIB,
+    MIB,
+    RUNNING,
+    STORE,
+    WHERE,
+    YEARS,
+)
 
-__all__ = ["CONFIG", "OPTIONS", "Settings", "SettingsError", "load"]
-
-KIB: Final = 1024
-MIB: Final = 1024 * KIB
-DAY: Final = 86_400.0
-YEARS: Final = 10 * 366 * DAY
-"""What counts as for ever: longer is a slip of the pen."""
-
-WHERE = "Where it listens"
-DATA = "What it keeps"
-STORE = "How it uses a store (not memory://)"
-ACCESS = "Who may come in"
-BOUNDS = "Bounds"
-FEATURES = "Features"
-RUNNING = "Running"
+__all__ = ["CONFIG", "CONFIG_FILE", "MEMORY", "OPTIONS", "Settings", "SettingsError", "load"]
 
 CONFIG = "config"
 """Not a setting but the way to some: `--config PATH` or REALTIME_CONFIG."""
 CONFIG_FILE = "realtime.toml"
-
 
 MEMORY: Final = "memory://"
 
@@ -78,7 +77,7 @@ def _check_credentials(name: str) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(ChannelSettings):
     """What the service was told. Built by `load`; a test may name only what it cares about."""
 
     host: str = option(
@@ -178,14 +177,6 @@ class Settings:
     keys_file: Path | None = option(
         None, path(), ACCESS, "Where the API keys are; by default keys.json in the data directory."
     )
-    allowed_origins: tuple[str, ...] = option(
-        (),
-        NAMES,
-        ACCESS,
-        "Web origins that may open a WebSocket, like https://example.com; * allows all. "
-        "Its own pages, and programs that send no Origin, always may.",
-    )
-
     max_body: int = option(
         MIB, whole(1, 1024 * MIB, "BYTES"), BOUNDS, "The largest body of a request."
     )
@@ -200,25 +191,6 @@ class Settings:
     )
     max_connections: int = option(
         50_000, whole(1, 10_000_000), BOUNDS, "Connections at once; one more is turned away."
-    )
-    ws_message_bytes: int = option(
-        64 * KIB,
-        whole(KIB, 64 * MIB, "BYTES"),
-        BOUNDS,
-        "The largest WebSocket message of a client.",
-    )
-    ws_queue_bytes: int = option(
-        MIB,
-        whole(16 * KIB, 1024 * MIB, "BYTES"),
-        BOUNDS,
-        "What may wait for a slow WebSocket client before it is disconnected.",
-    )
-
-    channel_history_size: int = option(
-        100, whole(0, 10_000), FEATURES, "Messages a channel keeps; 0 keeps none."
-    )
-    channel_history_ttl: float = option(
-        300.0, number(0, YEARS), FEATURES, "How long a channel keeps a message; 0 keeps none."
     )
     leaderboard_live_interval: float = option(
         0.1, number(0.01, 60), FEATURES, "The least time between two updates of a live leaderboard."
@@ -276,7 +248,9 @@ class Settings:
             return False
 
 
-OPTIONS: Final[Mapping[str, Option]] = options_of(Settings)
+OPTIONS: Final[Mapping[str, Option]] = dict(
+    sorted(options_of(Settings).items(), key=lambda item: GROUPS.index(item[1].group))
+)
 
 
 def load(
