@@ -29,11 +29,16 @@ class Position(NamedTuple):
 
 
 class Publication(NamedTuple):
-    """What was published: JSON text, and who published it (JSON text of the client's info)."""
+    """What was published: JSON text, and what belongs to it."""
 
     offset: int
     data: bytes
     info: bytes | None = None
+    """Who published it: JSON text of the client's info."""
+    tags: bytes | None = None
+    """JSON text of an object of strings."""
+    channel: bytes | None = None
+    """Where it was published, if this is the stream of a whole class of channels."""
 
 
 class History(NamedTuple):

@@ -272,10 +272,18 @@ def push(head: bytes, kind: bytes, body: bytes) -> bytes:
     return b'%b"%b":%b}}' % (head, kind, body)
 
 
-def publication(offset: int, data: bytes, info: bytes | None = None, epoch: str = "") -> bytes:
-    """A publication, as in pushes, recoveries and histories.
+def publication(
+    offset: int,
+    data: bytes,
+    info: bytes | None = None,
+    tags: bytes | None = None,
+    channel: bytes | None = None,
+    *,
+    epoch: str = "",
+) -> bytes:
+    """A publication, as in pushes, recoveries and histories: the fields of a `Publication`.
 
-    ``data`` and ``info`` are JSON text. A newline in it can only be white space between
+    ``data``, ``info`` and ``tags`` are JSON text. A newline in it can only be white space between
     tokens (inside a string it would be escaped), so a space means the same; as it is, it
     would end the object for the reader.
     """
@@ -284,6 +292,10 @@ def publication(offset: int, data: bytes, info: bytes | None = None, epoch: str 
         parts.append(b',"offset":%d' % offset)
     if info is not None:
         parts.append(b',"info":%b' % info)
+    if tags is not None:
+        parts.append(b',"tags":%b' % tags)
+    if channel is not None:
+        parts.append(b',"channel":%b' % _encode(channel.decode()))
     if epoch:
         parts.append(b',"epoch":%b' % _encode(epoch))
     parts.append(b"}")

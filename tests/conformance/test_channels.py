@@ -32,8 +32,8 @@ async def test_publications_are_delivered_in_order(store: Store) -> None:
     second = await channels.publish(CHANNEL, b"2", info=b"{}", size=5, ttl=SECOND)
     await store.until(lambda: len(heard) == 2)
     assert heard == [
-        (CHANNEL, (1, b"1", None), first.epoch),
-        (CHANNEL, (2, b"2", b"{}"), second.epoch),
+        (CHANNEL, Publication(1, b"1"), first.epoch),
+        (CHANNEL, Publication(2, b"2", b"{}"), second.epoch),
     ]
     assert first.epoch == second.epoch != ""
     end()

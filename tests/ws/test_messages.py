@@ -117,8 +117,12 @@ def test_errors_say_where() -> None:
         ),
         (messages.publication(0, b"null"), '{"data":null}'),
         (
-            messages.publication(1, b"1", b'{"user":""}', "e"),
+            messages.publication(1, b"1", b'{"user":""}', epoch="e"),
             '{"data":1,"offset":1,"info":{"user":""},"epoch":"e"}',
+        ),
+        (
+            messages.publication(1, b"1", tags=b'{"k":"v"}', channel=b'a"b'),
+            '{"data":1,"offset":1,"tags":{"k":"v"},"channel":"a\\"b"}',
         ),
         (
             messages.push(messages.push_head('a"b'), b"pub", b"{}"),
