@@ -37,6 +37,7 @@ from realtime.state import ServiceState
 from realtime.store import Store, open_store
 from realtime.ws.codes import CLOSE_SLOW
 from realtime.ws.connection import websocket_protocol
+from realtime.ws.door import Door
 from realtime.ws.door import Options as WebSocketOptions
 from realtime.ws.hub import Hub
 
@@ -71,6 +72,12 @@ class Application:
         self.live = LiveBoards(
             self.services, self.hub.is_watched, settings.leaderboard_live_interval
         )
+        options = WebSocketOptions(
+            allowed_origins=frozenset(settings.allowed_origins),
+            queue_bytes=settings.ws_queue_bytes,
+            message_bytes=settings.ws_message_bytes,
+        )
+        self.door = Door(self.hub, self.services, self.access, options, self.live)
         self.collector = Collector()
         self.services.backend.channels.listen(self.hub.deliver, self.hub.lost)
         self.http = api.build(
@@ -92,11 +99,6 @@ class Application:
             max_header_bytes=settings.max_header_bytes,
             max_connections=settings.max_connections,
         )
-        options = WebSocketOptions(
-            allowed_origins=frozenset(settings.allowed_origins),
-            queue_bytes=settings.ws_queue_bytes,
-            message_bytes=settings.ws_message_bytes,
-        )
         gate = self.store.gate or Gate()
         gate.gathers = True
         gate.refusal = rendered(problem(Unavailable(UNCERTAIN)))
@@ -110,7 +112,7 @@ class Application:
         config = uvicorn.Config(
             self.http,
             http=http,
-            ws=websocket_protocol(self.hub, self.services, self.access, options, self.live),  # type: ignore[arg-type]
+            ws=websocket_protocol(self.door),  # type: ignore[arg-type]
             loop="none",
             lifespan="off",
             log_config=None,

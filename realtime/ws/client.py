@@ -93,7 +93,7 @@ class Client:
         """Forget the client. Its socket is closed already."""
         self._close = _ignore
         if self._subscriptions is not None:
-            self._door.hub.exit(self)
+            self._door.clients.exit(self)
             subscriptions, self._subscriptions = self._subscriptions, None
             await subscriptions.clear()
 
@@ -105,7 +105,7 @@ class Client:
         info = ClientInfo(self.id, self.user)
         self._who = messages.client_info(*info)
         self._subscriptions = Subscriptions(self._door, self._outbox, info)
-        self._door.hub.enter(self)
+        self._door.clients.enter(self)
         ping = ceil(self._door.options.ping_interval)
         result = messages.ConnectResult(self.id, __version__, ping, pong=ping > 0)
         self._reply(number, b"connect", result)

@@ -37,16 +37,12 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import OPEN
 
-from realtime.access import Access
 from realtime.errors import InvalidRequest
-from realtime.services import Services
-from realtime.services.live import LiveBoards
 from realtime.ws import codes, messages
 from realtime.ws.client import Client
 from realtime.ws.codes import Close, Disconnect
 from realtime.ws.door import Door, Options
 from realtime.ws.handshake import Frames, bearer, rejection
-from realtime.ws.hub import Hub
 from realtime.ws.outbox import Outbox
 
 __all__ = ["Connection", "Options", "websocket_protocol"]
@@ -58,11 +54,9 @@ COMMANDS_PER_TURN = 64
 """Commands of one connection before others get their turn: a millisecond or two of work."""
 
 
-def websocket_protocol(
-    hub: Hub, services: Services, access: Access, options: Options, live: LiveBoards
-) -> Callable[..., Connection]:
+def websocket_protocol(door: Door) -> Callable[..., Connection]:
     """What uvicorn's ``Config(ws=...)`` makes connections with."""
-    return partial(Connection, Door(hub, services, access, options, live))
+    return partial(Connection, door)
 
 
 class State(Enum):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from realtime.access import Access
 from realtime.services import Services
 from realtime.services.live import LiveBoards
+from realtime.ws.clients import Clients
 from realtime.ws.hub import Hub
+
+if TYPE_CHECKING:
+    from realtime.ws.client import Client
 
 __all__ = ["Door", "Options"]
 
@@ -49,3 +54,4 @@ class Door:
     access: Access
     options: Options
     live: LiveBoards
+    clients: Clients[Client] = field(default_factory=Clients)

@@ -21,7 +21,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from realtime.backends.base import Position, Publication
 from realtime.services.channels import LIVE_PREFIX
@@ -29,7 +29,7 @@ from realtime.ws.fan import Fan, Subscriber
 from realtime.ws.messages import publication, push, push_head
 from realtime.ws.wheel import Wheel
 
-__all__ = ["Arrival", "Client", "Hub"]
+__all__ = ["Arrival", "Hub"]
 
 TICK = 0.1
 """Seconds. How coarse pings and timeouts are; all of them are of whole seconds."""
@@ -44,15 +44,6 @@ class Arrival(NamedTuple):
     subscriber: Subscriber
     channel: str
     buffer: list[tuple[Publication, str]]
-
-
-class Client(Protocol):
-    """A connected client, as far as others may reach it."""
-
-    id: str
-    user: str
-
-    def disconnect(self) -> None: ...
 
 
 class _Topic:
@@ -85,7 +76,7 @@ class _Topic:
 
 
 class Hub:
-    """Topics, clients and figures of this process. One event loop, one hub.
+    """Topics and figures of this process. One event loop, one hub.
 
     The counters only grow, but for ``connections`` and ``subscriptions``, which are levels.
     """
@@ -93,7 +84,6 @@ class Hub:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """``clock`` answers seconds; tests pass one that they move."""
         self.wheel = Wheel(clock, TICK)
-        self.clients: dict[str, Client] = {}
         self.connections = 0
         self.subscriptions = 0
         self.commands = 0
@@ -101,7 +91,6 @@ class Hub:
         self.deliveries = 0
         self.closes: dict[int, int] = {}
         """Close code that we sent -> how often. 3008 are those who were too slow."""
-        self._users: dict[str, dict[str, Client]] = {}
         self._topics: dict[bytes, _Topic] = {}
         self._dirty: list[Fan] = []
         self._stopped: dict[Subscriber, None] = {}
@@ -220,31 +209,6 @@ class Hub:
         dirty, self._dirty = self._dirty, []
         for fan in dirty:
             self.deliveries += fan.flush()
-
-    def enter(self, client: Client) -> None:
-        self.clients[client.id] = client
-        self._users.setdefault(client.user, {})[client.id] = client
-
-    def exit(self, client: Client) -> None:
-        del self.clients[client.id]
-        of_user = self._users[client.user]
-        del of_user[client.id]
-        if not of_user:
-            del self._users[client.user]
-
-    def disconnect(self, client: str) -> bool:
-        """Close a client's connection for good; whether there was such a client here."""
-        found = self.clients.get(client)
-        if found is not None:
-            found.disconnect()
-        return found is not None
-
-    def disconnect_user(self, user: str) -> int:
-        """Close every connection of a user for good; how many there were."""
-        found = list(self._users.get(user, {}).values())
-        for client in found:
-            client.disconnect()
-        return len(found)
 
     def count_close(self, code: int) -> None:
         self.closes[code] = self.closes.get(code, 0) + 1

@@ -23,7 +23,7 @@ from realtime.services import DEFAULT_HISTORY, Services
 from realtime.services.channels import HistoryPolicy
 from realtime.services.live import LiveBoards
 from realtime.ws.connection import websocket_protocol
-from realtime.ws.door import Options
+from realtime.ws.door import Door, Options
 from realtime.ws.hub import Hub
 from tests.journaled import journaled
 from tests.redis.servers import RedisServer
@@ -67,6 +67,7 @@ class House:
     """Everything a test may want to look at or move."""
 
     services: Services
+    door: Door
     hub: Hub
     live: LiveBoards
     engine_clock: ManualClock
@@ -96,6 +97,12 @@ class House:
         """Let the event loop turn until the condition holds; the test's time-out ends it."""
         while not condition():  # noqa: ASYNC110  # what is waited for sets no event
             await asyncio.sleep(0)
+
+    def send_away(self, client: str) -> None:
+        """Close a client's connection for good."""
+        found = self.door.clients.get(client)
+        assert found is not None
+        found.disconnect()
 
     def shut_down(self) -> None:
         """What uvicorn does first on SIGTERM."""
@@ -161,7 +168,8 @@ async def _served(
     live = LiveBoards(services, hub.is_watched, interval=0)
     services.backend.channels.listen(hub.deliver, hub.lost)
     state = ServerState()
-    protocol = websocket_protocol(hub, services, access, options, live)
+    door = Door(hub, services, access, options, live)
+    protocol = websocket_protocol(door)
     config = uvicorn.Config(_no_http, ws=protocol, lifespan="off", log_config=None)  # type: ignore[arg-type]
     config.load()
     parts = {
@@ -174,7 +182,8 @@ async def _served(
     server = await loop.create_server(lambda: http(config, state, {}, loop), "127.0.0.1", 0)
     running = [asyncio.create_task(hub.run()), asyncio.create_task(live.run())]
     await asyncio.sleep(0)
-    built = House(services, hub, live, clock, state, server.sockets[0].getsockname()[1], [], now)
+    port = server.sockets[0].getsockname()[1]
+    built = House(services, door, hub, live, clock, state, port, [], now)
     try:
         yield built
     finally:
@@ -194,7 +203,7 @@ async def _drained(built: House) -> None:
     await built.until(lambda: not (built.state.connections or built.state.tasks))
     await asyncio.sleep(0)
     hub = built.hub
-    await built.until(lambda: not hub.clients and not built.state.tasks)
+    await built.until(lambda: len(built.door.clients) == 0 and not built.state.tasks)
     assert (hub.connections, hub.subscriptions, hub._topics) == (0, 0, {})
     assert not await built.services.channels.active()
 

@@ -118,7 +118,7 @@ async def test_who_goes_is_no_longer_present(any_house: House, how: str) -> None
     left = getattr(gone, how)()
     if left is not None:
         await left
-    await any_house.until(lambda: not any_house.hub.clients and not any_house.state.tasks)
+    await any_house.until(lambda: len(any_house.door.clients) == 0 and not any_house.state.tasks)
     assert await any_house.services.channels.presence("room") == []
     assert any_house.hub.connections == 0
 
@@ -273,12 +273,15 @@ async def test_too_many_present_are_counted_but_not_listed(serve: Serve) -> None
 
 async def test_clients_can_be_sent_away(any_house: House) -> None:
     one, other = await any_house.peer(), await any_house.peer()
-    assert any_house.hub.disconnect(one.client)
-    assert not any_house.hub.disconnect("nobody")
+    clients = any_house.door.clients
+    assert clients.get("nobody") is None
+    assert clients.of("nobody") == []
+    assert [client.id for client in clients.of("")] == [one.client, other.client]
+    any_house.send_away(one.client)
     assert await one.hang_up() == Closed(3503, "force disconnect")
-    assert any_house.hub.disconnect_user("nobody") == 0
-    await any_house.until(lambda: len(any_house.hub.clients) == 1)
-    assert any_house.hub.disconnect_user("") == 1
+    await any_house.until(lambda: len(clients) == 1)
+    assert clients.count("") == 1
+    any_house.send_away(other.client)
     assert await other.hang_up() == Closed(3503, "force disconnect")
 
 

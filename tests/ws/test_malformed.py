@@ -73,7 +73,7 @@ async def test_a_bad_frame_ends_the_connection_with_its_code(any_house: House, w
     await bystander.subscribe("news")
     peer.send_bytes(data)
     assert (await peer.hang_up()).code == code
-    await any_house.until(lambda: len(any_house.hub.clients) == 1)
+    await any_house.until(lambda: len(any_house.door.clients) == 1)
     await any_house.services.channels.publish("news", b"1")
     assert await bystander.published() == 1
     await (await any_house.peer()).subscribe("news")

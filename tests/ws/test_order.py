@@ -117,7 +117,7 @@ async def test_commands_before_a_goodbye_are_carried_out(any_house: House) -> No
     backlog = [{"id": 10 + n, "publish": {"channel": "a", "data": n}} for n in range(200)]
     peer.send_text(lines(*backlog))
     await peer.leave()
-    await any_house.until(lambda: not any_house.hub.clients)
+    await any_house.until(lambda: len(any_house.door.clients) == 0)
     assert (await any_house.services.channels.history("a")).position.offset == 200
 
 

@@ -66,7 +66,7 @@ async def test_who_leaves_meanwhile_is_forgotten_here(
     await peer.subscribe("b")
     switch.away = True
     peer.vanish()
-    await house.until(lambda: not house.hub.clients and not house.state.tasks)
+    await house.until(lambda: len(house.door.clients) == 0 and not house.state.tasks)
     assert not house.hub.is_watched("a")
     assert not house.hub.is_watched("b")
     assert caplog.text.count("still takes") == 2

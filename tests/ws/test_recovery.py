@@ -199,10 +199,10 @@ async def test_who_is_closed_in_the_middle_of_subscribing_leaves_nothing_behind(
     peer = await house.peer()
     peer.send(subscribe={"channel": "c", "join_leave": True})
     await house.until(lambda: doors.waiting > 0)
-    assert house.hub.disconnect(peer.client)
+    house.send_away(peer.client)
     assert (await peer.hang_up()).code == 3503
     doors.before.set()
-    await house.until(lambda: not house.hub.clients and not house.state.tasks)
+    await house.until(lambda: len(house.door.clients) == 0 and not house.state.tasks)
     assert not house.hub.is_watched("c")
     assert await house.services.channels.presence("c") == []
 
@@ -310,14 +310,14 @@ async def test_a_crowd_is_sent_back_a_few_at_a_time(
     any_house.hub.lost(b"a")
     any_house.hub.lost(b"b")
     peers[4].vanish()
-    assert any_house.hub.disconnect(peers[5].client)
+    any_house.send_away(peers[5].client)
     await publish(any_house, 1, channel="a")
     for peer, code in zip(peers, (3010, 3010, 3010, 3010, None, 3503), strict=True):
         if code is not None:
             assert (await peer.hang_up()).code == code
             with pytest.raises(ConnectionError):  # that is: not even the publication
                 await peer.receive()
-    await any_house.until(lambda: not any_house.hub.clients)
+    await any_house.until(lambda: len(any_house.door.clients) == 0)
     assert any_house.hub.closes in ({3010: 4, 3503: 1}, {3010: 5, 3503: 1})
 
 
@@ -333,7 +333,7 @@ async def test_who_is_still_subscribing_when_something_is_lost_is_sent_back_too(
     house.hub.lost(b"c")
     assert await peer.hang_up() == Closed(3010, "insufficient state")
     doors.after.set()
-    await house.until(lambda: not house.hub.clients and not house.state.tasks)
+    await house.until(lambda: len(house.door.clients) == 0 and not house.state.tasks)
     assert not house.hub.is_watched("c")
 
 

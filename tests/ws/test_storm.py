@@ -110,7 +110,7 @@ async def test_a_connection_that_is_gone_does_not_wait_for_the_collector(serve: 
             peer = await house.peer()
             await peer.subscribe("c")
             await peer.leave()
-        await house.until(lambda: not house.state.connections and not house.hub.clients)
+        await house.until(lambda: not house.state.connections and len(house.door.clients) == 0)
         await house.until(lambda: not any(isinstance(it, Connection) for it in gc.get_objects()))
     finally:
         gc.enable()
