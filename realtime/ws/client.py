@@ -27,9 +27,12 @@ from realtime.ws.messages import Command
 from realtime.ws.outbox import Outbox
 from realtime.ws.subscriptions import Subscriptions
 
-__all__ = ["Client"]
+__all__ = ["Client", "Work"]
 
 log = logging.getLogger(__name__)
+
+Work = Callable[[], Awaitable[None]]
+"""Something done to a client that it has not asked for. May raise Disconnect."""
 
 
 class Client:
@@ -39,6 +42,7 @@ class Client:
         "_close",
         "_door",
         "_outbox",
+        "_perform",
         "_subscriptions",
         "_who",
         "bearer",
@@ -47,7 +51,14 @@ class Client:
         "user",
     )
 
-    def __init__(self, door: Door, outbox: Outbox, close: Callable[[Close], None]) -> None:
+    def __init__(
+        self,
+        door: Door,
+        outbox: Outbox,
+        close: Callable[[Close], None],
+        perform: Callable[[Work], None],
+    ) -> None:
+        """``close`` ends the connection. ``perform`` has something done soon, between commands."""
         self.id = str(uuid4())
         self.user = ""
         self.principal: Principal | None = None
@@ -56,6 +67,7 @@ class Client:
         self._door = door
         self._outbox = outbox
         self._close = close
+        self._perform = perform
         self._who = b""
         self._subscriptions: Subscriptions | None = None
 

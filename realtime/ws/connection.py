@@ -39,7 +39,7 @@ from websockets.protocol import OPEN
 
 from realtime.errors import InvalidRequest
 from realtime.ws import codes, messages
-from realtime.ws.client import Client
+from realtime.ws.client import Client, Work
 from realtime.ws.codes import Close, Disconnect
 from realtime.ws.door import Door, Options
 from realtime.ws.handshake import Frames, bearer, rejection
@@ -84,6 +84,7 @@ class Connection(asyncio.Protocol):
         "_state",
         "_tasks",
         "_transport",
+        "_turns",
         "due",
     )
 
@@ -96,11 +97,13 @@ class Connection(asyncio.Protocol):
         self._tasks = server_state.tasks
         self._frames = Frames(max_size=door.options.message_bytes, logger=log)
         self._state = State.HANDSHAKE
-        self._backlog: deque[str | Close] = deque()
+        self._backlog: deque[str | Close | Work] = deque()
         self._deaf = False
         """The backlog ends in a close: what comes after it does not count."""
         self._fragments = bytearray()
         self._pump: asyncio.Task[None] | None = None
+        self._turns = False
+        """The next turn of a long backlog is booked."""
         self._awaits_pong = False
         self._pinged_at = 0.0
         self._transport: asyncio.Transport
@@ -113,7 +116,7 @@ class Connection(asyncio.Protocol):
         door = self._door
         self._transport = transport
         self._outbox = Outbox(door.hub, transport, door.options.queue_bytes, self.close)
-        self._client = Client(door, self._outbox, self.close)
+        self._client = Client(door, self._outbox, self.close, self._perform)
         self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -230,9 +233,16 @@ class Connection(asyncio.Protocol):
 
     # Commands
 
+    def _perform(self, work: Work) -> None:
+        """Do something to the client that it has not asked for, soon, between two commands."""
+        if self._state is State.OPEN:
+            self._backlog.append(work)
+            # Not now: whoever calls may be in the middle of this client's command.
+            asyncio.get_running_loop().call_soon(self._work)
+
     def _work(self) -> None:
         """Carry out the backlog, or see to it that it will be."""
-        if not self._backlog or self._pump is not None:
+        if not self._backlog or self._pump is not None or self._turns:
             return
         if self._door.services.backend.immediate:
             self._turn()
@@ -243,12 +253,14 @@ class Connection(asyncio.Protocol):
     def _turn(self) -> None:
         """Some of the backlog, on a backend that never suspends."""
         backlog = self._backlog
+        self._turns = False
         for _ in range(min(COMMANDS_PER_TURN, len(backlog))):
             if backlog:  # a command may close the connection, which clears it
                 _drive(self._carry_out(backlog.popleft()))
         self._outbox.flush()
         if backlog:
             self._transport.pause_reading()
+            self._turns = True
             asyncio.get_running_loop().call_soon(self._turn)
         else:
             self._caught_up()
@@ -269,16 +281,19 @@ class Connection(asyncio.Protocol):
         else:
             self._wind_up()
 
-    async def _carry_out(self, item: str | Close) -> None:
+    async def _carry_out(self, item: str | Close | Work) -> None:
         try:
             if isinstance(item, Close):
                 raise Disconnect(item)
+            if not isinstance(item, str):
+                await item()
+                return
             command = messages.parse(item)
             if command == messages.PONG:
                 self._pong()
                 return
             await self._client.handle(command)
-            if isinstance(command.request, messages.Connect):
+            if isinstance(command.request, messages.Connect) and self._client.principal:
                 self._begin_pings()
         except InvalidRequest as error:
             self.close(codes.CLOSE_BAD_REQUEST.because(error.detail))
@@ -300,7 +315,7 @@ class Connection(asyncio.Protocol):
         self._awaits_pong = True
         self._pinged_at = wheel.clock()
         wheel.set(self, self._door.options.pong_timeout)
-        self._outbox.sink(messages.PING)
+        self._outbox.sink(self._outbox.framing.ping)
 
     def _pong(self) -> None:
         if not self._awaits_pong:
