@@ -10,14 +10,23 @@ the middle of the turn and must not get what was published before.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from realtime.ws.messages import frames
+from realtime.ws.framing import Framing
 
-__all__ = ["Fan", "Sink", "Subscriber"]
+__all__ = ["Fan", "Flavour", "Sink", "Subscriber"]
 
 Sink = Callable[[bytes], object]
 """Takes framed bytes; never blocks."""
+
+
+class Flavour(NamedTuple):
+    """What a subscription asked for that makes its bytes differ from others'."""
+
+    joins: bool = False
+    """Joins and leaves, too."""
+    delta: bool = False
+    """Differences between publications, where they are shorter."""
 
 
 class Subscriber(Protocol):
@@ -25,6 +34,8 @@ class Subscriber(Protocol):
 
     sink: Sink
     """Where shared frames go: the write method of its transport, as long as it keeps up."""
+    framing: Framing
+    """How what is sent to it is framed; it never changes."""
     fans: dict[str, Fan]
     """Channel -> the fan it is in. Only the hub writes it."""
 
@@ -41,9 +52,11 @@ class Subscriber(Protocol):
 class Fan:
     """Subscribers of one channel who get the same bytes."""
 
-    __slots__ = ("apart", "pending", "sinks")
+    __slots__ = ("apart", "flavour", "framing", "pending", "sinks")
 
-    def __init__(self) -> None:
+    def __init__(self, flavour: Flavour, framing: Framing) -> None:
+        self.flavour = flavour
+        self.framing = framing
         self.sinks: dict[Subscriber, Sink] = {}
         self.pending: list[bytes] = []
         """Encoded pushes of this turn of the loop."""
@@ -82,17 +95,16 @@ class Fan:
         pending, apart = self.pending, self.apart
         self.pending, self.apart = [], {}
         if not apart:
-            return _write(pending, list(self.sinks.values()))
+            return self._write(pending, list(self.sinks.values()))
         sinks = [sink for subscriber, sink in self.sinks.items() if subscriber not in apart]
         late = [(self.sinks[subscriber], pending[had:]) for subscriber, had in apart.items()]
-        return _write(pending, sinks) + sum([_write(rest, [sink]) for sink, rest in late])
+        return self._write(pending, sinks) + sum([self._write(rest, [sink]) for sink, rest in late])
 
-
-def _write(objects: list[bytes], sinks: list[Sink]) -> int:
-    """Frame once, write everywhere. ``sinks`` is a copy: a write may change the fan's."""
-    if not objects or not sinks:
-        return 0
-    shared = frames(objects)
-    for sink in sinks:
-        sink(shared)
-    return len(objects) * len(sinks)
+    def _write(self, objects: list[bytes], sinks: list[Sink]) -> int:
+        """Frame once, write everywhere. ``sinks`` is a copy: a write may change the fan's."""
+        if not objects or not sinks:
+            return 0
+        shared = self.framing.frames(objects)
+        for sink in sinks:
+            sink(shared)
+        return len(objects) * len(sinks)

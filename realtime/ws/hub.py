@@ -25,7 +25,8 @@ from typing import NamedTuple
 
 from realtime.backends.base import Position, Publication
 from realtime.services.channels import LIVE_PREFIX
-from realtime.ws.fan import Fan, Subscriber
+from realtime.ws.fan import Fan, Flavour, Subscriber
+from realtime.ws.framing import Framing
 from realtime.ws.messages import publication, push, push_head
 from realtime.ws.wheel import Wheel
 
@@ -49,25 +50,32 @@ class Arrival(NamedTuple):
 class _Topic:
     """A channel that somebody here is subscribed to, or about to be."""
 
-    __slots__ = ("arrivals", "channel", "head", "plain", "stops", "watching")
+    __slots__ = ("arrivals", "channel", "fans", "head", "stops")
 
     def __init__(self, channel: str) -> None:
         self.channel = channel
         self.head = push_head(channel)
-        self.plain = Fan()
-        self.watching = Fan()
-        """Those who asked for joins and leaves get other bytes."""
+        self.fans: list[Fan] = []
+        """One per flavour and framing that has subscribers: nearly always there is one."""
         self.arrivals: dict[Subscriber, Arrival] = {}
         self.stops: dict[Subscriber, Position] = {}
         """Who has had everything up to a position from the history, and may meet it again."""
 
     @property
     def empty(self) -> bool:
-        return not (self.plain.sinks or self.watching.sinks or self.arrivals)
+        return not (self.fans or self.arrivals)
 
     def subscribers(self) -> list[Subscriber]:
         """All of them, complete or not."""
-        return [*self.plain.sinks, *self.watching.sinks, *self.arrivals]
+        return [*(subscriber for fan in self.fans for subscriber in fan.sinks), *self.arrivals]
+
+    def fan(self, flavour: Flavour, framing: Framing) -> Fan:
+        """Where a subscription belongs. O(fans)."""
+        for fan in self.fans:
+            if fan.framing is framing and fan.flavour == flavour:
+                return fan
+        self.fans.append(Fan(flavour, framing))
+        return self.fans[-1]
 
     def encoded(self, item: Publication, epoch: str) -> bytes:
         """The push. Who subscribed to an empty channel learns its epoch from the first one."""
@@ -119,10 +127,9 @@ class Hub:
             self._join_up(topic, item, epoch)
         for arrival in topic.arrivals.values():
             arrival.buffer.append((item, epoch))
-        fans = [fan for fan in (topic.plain, topic.watching) if fan.sinks]
-        if fans:
+        if topic.fans:
             body = topic.encoded(item, epoch)
-            for fan in fans:
+            for fan in topic.fans:
                 self._append(fan, body)
 
     def lost(self, channel: bytes) -> None:
@@ -141,8 +148,11 @@ class Hub:
     def announce(self, channel: str, kind: bytes, info: bytes) -> None:
         """Tell those who asked that somebody joined or left; ``info`` says who, as JSON. O(1)."""
         topic = self._topics.get(channel.encode())
-        if topic is not None and topic.watching.sinks:
-            self._append(topic.watching, push(topic.head, kind, b'{"info":%b}' % info))
+        watching = [fan for fan in topic.fans if fan.flavour.joins] if topic is not None else ()
+        if topic is not None and watching:
+            body = push(topic.head, kind, b'{"info":%b}' % info)
+            for fan in watching:
+                self._append(fan, body)
 
     def arrive(self, subscriber: Subscriber, channel: str) -> Arrival:
         """Begin a subscription: from now on nothing that is published is lost to it."""
@@ -153,7 +163,7 @@ class Hub:
         arrival = topic.arrivals[subscriber] = Arrival(subscriber, channel, [])
         return arrival
 
-    def go_live(self, arrival: Arrival, had: Position, *, watching: bool, repeats: bool) -> bool:
+    def go_live(self, arrival: Arrival, had: Position, flavour: Flavour, *, repeats: bool) -> bool:
         """Complete a subscription, with what was published since the position it ``had``.
 
         ``repeats``: the backend may deliver again what the history already held. False, and
@@ -166,7 +176,7 @@ class Hub:
         topic = self._topics[channel.encode()]
         del topic.arrivals[subscriber]
         subscriber.queue([topic.encoded(*delivered) for delivered in missed])
-        fan = topic.watching if watching else topic.plain
+        fan = topic.fan(flavour, subscriber.framing)
         fan.add(subscriber)
         subscriber.fans[channel] = fan
         self.subscriptions += 1
@@ -185,6 +195,8 @@ class Hub:
         fan = subscriber.fans.pop(channel, None)
         if fan is not None:
             fan.discard(subscriber)
+            if not fan.sinks:
+                topic.fans.remove(fan)
             self.subscriptions -= 1
         if topic.empty:
             del self._topics[name]

@@ -13,7 +13,7 @@ the frame, which the WebSocket layer bounds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -22,9 +22,6 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from realtime.errors import InvalidRequest
 
 __all__ = [
-    "FRAME_BYTES",
-    "FRAME_OBJECTS",
-    "PING",
     "PONG",
     "REJECT_UNRECOVERED",
     "Command",
@@ -48,20 +45,12 @@ __all__ = [
     "client_info",
     "commands",
     "error_reply",
-    "frames",
     "parse",
     "publication",
     "push",
     "push_head",
     "reply",
-    "text_frame",
 ]
-
-FRAME_OBJECTS = 16
-"""Objects in one frame at most: beyond this, joining more saves next to nothing."""
-
-FRAME_BYTES = 64 * 1024
-"""A frame is closed when it would grow over this; clients refuse frames from 1 MiB on."""
 
 REJECT_UNRECOVERED = 2
 """Bit of a subscribe's ``flag``: answer with an error if the position is lost."""
@@ -306,32 +295,3 @@ def client_info(client: str, user: str, info: bytes | None = None) -> bytes:
     """Who stands behind a connection; ``info`` is JSON text."""
     tail = b"" if info is None else b',"conn_info":%b' % info
     return b'{"user":%b,"client":%b%b}' % (_encode(user), _encode(client), tail)
-
-
-def text_frame(payload: bytes) -> bytes:
-    """A WebSocket text frame as a server sends it: final, not masked (RFC 6455, 5.2)."""
-    size = len(payload)
-    if size < 126:
-        return b"\x81%c%b" % (size, payload)
-    if size < 65536:
-        return b"\x81\x7e%b%b" % (size.to_bytes(2), payload)
-    return b"\x81\x7f%b%b" % (size.to_bytes(8), payload)
-
-
-def frames(objects: Sequence[bytes]) -> bytes:
-    """All objects, in order, in as few frames as the bounds of a frame allow. O(bytes)."""
-    if len(objects) == 1:
-        return text_frame(objects[0])
-    done: list[bytes] = []
-    begin = size = 0
-    for end, item in enumerate(objects):
-        size += len(item) + 1
-        if end > begin and (size > FRAME_BYTES or end - begin == FRAME_OBJECTS):
-            done.append(text_frame(b"\n".join(objects[begin:end])))
-            begin, size = end, len(item) + 1
-    if begin < len(objects):
-        done.append(text_frame(b"\n".join(objects[begin:])))
-    return b"".join(done)
-
-
-PING = text_frame(b"{}")

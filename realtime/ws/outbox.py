@@ -19,8 +19,8 @@ from collections.abc import Callable
 from realtime.ws import codes
 from realtime.ws.codes import Close
 from realtime.ws.fan import Fan, Sink
+from realtime.ws.framing import FRAME_BYTES, WEBSOCKET, Framing
 from realtime.ws.hub import Hub
-from realtime.ws.messages import FRAME_BYTES, frames
 
 __all__ = ["HIGH_WATER", "Outbox"]
 
@@ -44,11 +44,17 @@ class Outbox:
         "_stopped",
         "_transport",
         "fans",
+        "framing",
         "sink",
     )
 
     def __init__(
-        self, hub: Hub, transport: asyncio.Transport, limit: int, close: Callable[[Close], None]
+        self,
+        hub: Hub,
+        transport: asyncio.Transport,
+        limit: int,
+        close: Callable[[Close], None],
+        framing: Framing = WEBSOCKET,
     ) -> None:
         """``close`` is called when more than ``limit`` bytes wait, and when something was lost.
 
@@ -57,6 +63,7 @@ class Outbox:
         transport.set_write_buffer_limits(HIGH_WATER)
         self.fans: dict[str, Fan] = {}
         self.sink: Sink = transport.write
+        self.framing = framing
         self._hub = hub
         self._transport = transport
         self._limit = limit
@@ -88,7 +95,7 @@ class Outbox:
         """Write what was collected; to be called before the event loop goes on."""
         if self._collected:
             collected, self._collected, self._collected_bytes = self._collected, [], 0
-            self.sink(frames(collected))
+            self.sink(self.framing.frames(collected))
 
     def finish(self, last: bytes, *, half_close: bool = False) -> None:
         """Write the last bytes, after all that came before them; later ones are discarded."""

@@ -19,6 +19,7 @@ from realtime.services.names import name_bytes
 from realtime.ws import codes, messages
 from realtime.ws.codes import Disconnect, Refused
 from realtime.ws.door import Door
+from realtime.ws.fan import Flavour
 from realtime.ws.messages import Subscribe, SubscribeResult
 from realtime.ws.outbox import Outbox
 
@@ -69,7 +70,8 @@ class Subscriptions:
             body = messages.publication(0, start.snapshot)
             self._outbox.queue([messages.push(messages.push_head(channel), b"pub", body)])
         repeats = not self._door.services.backend.immediate
-        if not self._hub.go_live(arrival, start.had, watching=request.join_leave, repeats=repeats):
+        flavour = Flavour(joins=request.join_leave)
+        if not self._hub.go_live(arrival, start.had, flavour, repeats=repeats):
             raise Disconnect(codes.CLOSE_INSUFFICIENT_STATE)
         self._hub.announce(channel, b"join", self._who)
 

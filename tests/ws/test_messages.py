@@ -7,51 +7,11 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from websockets.frames import Frame
-from websockets.streams import StreamReader
 
 from realtime.errors import InvalidRequest
 from realtime.ws import messages
 from realtime.ws.codes import CLOSE_BAD_REQUEST, MAX_REASON
 from realtime.ws.messages import Command, parse
-
-
-def unframed(data: bytes) -> list[bytes]:
-    """The payloads of the frames, read by somebody else's parser."""
-    reader = StreamReader()
-    reader.feed_data(data)
-    reader.feed_eof()
-    payloads = []
-    while reader.buffer:
-        parsing = Frame.parse(reader.read_exact, mask=False)
-        try:
-            next(parsing)
-        except StopIteration as done:
-            payloads.append(bytes(done.value.data))
-    return payloads
-
-
-@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536, 200_000])
-def test_a_text_frame_is_what_a_websocket_parser_reads(size: int) -> None:
-    assert unframed(messages.text_frame(b"x" * size)) == [b"x" * size]
-
-
-@given(st.lists(st.binary(max_size=300).map(lambda data: data.replace(b"\n", b"")), min_size=1))
-def test_frames_keep_all_objects_in_order(objects: list[bytes]) -> None:
-    payloads = unframed(messages.frames(objects))
-    assert b"\n".join(payloads).split(b"\n") == objects
-    assert len(payloads) == -(-len(objects) // messages.FRAME_OBJECTS)
-
-
-def test_frames_are_bounded_in_bytes() -> None:
-    small, large = b"s" * 1000, b"l" * 60_000
-    huge = b"h" * 100_000
-    payloads = unframed(messages.frames([small, large, large, huge, small, small]))
-    assert payloads == [small + b"\n" + large, large, huge, small + b"\n" + small]
-
-
-def test_no_objects_make_no_frame() -> None:
-    assert messages.frames([]) == b""
 
 
 def test_a_frame_may_end_in_a_newline() -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from realtime.backends.base import Backend, Position, Publication, Submit
-from realtime.services.channels import HistoryPolicy
+from realtime.services.namespaces import Namespace, Namespaces
 from realtime.ws import hub as hub_module
 from realtime.ws.door import Options
 from tests.ws.conftest import Serve
@@ -48,7 +48,7 @@ VECTORS = [
 @pytest.mark.parametrize("row", VECTORS, ids=str)
 async def test_recovery_vectors(serve: Serve, row: Row, suspending: bool) -> None:
     house = await serve(
-        history=HistoryPolicy(row.size, row.ttl),
+        namespaces=Namespaces(Namespace(history_size=row.size, history_ttl=row.ttl)),
         options=Options(recovery_limit=row.limit),
         suspending=suspending,
     )
@@ -259,7 +259,7 @@ async def test_the_middle_of_another_epoch_does_not_go_on_from_the_history(serve
 
 async def test_who_was_promised_no_position_is_sent_whatever_comes(serve: Serve) -> None:
     """A publisher may keep history where by default there is none."""
-    house = await serve(suspending=True, history=HistoryPolicy(0, 0))
+    house = await serve(suspending=True, namespaces=Namespaces(Namespace(history_size=0)))
     await house.services.channels.publish("c", b"1", history=(5, 60))
     peer, early = await house.peer(), await house.peer()
     await early.subscribe("c")
@@ -342,7 +342,7 @@ async def test_who_does_not_read_is_sent_back_like_the_others(any_house: House) 
     slow = await any_house.peer(receive_buffer=4096)
     await slow.subscribe("c")
     data = b'"%b"' % (b"x" * 50_000)
-    outbox = next(iter(any_house.hub._topics[b"c"].plain.sinks))
+    outbox = any_house.hub._topics[b"c"].subscribers()[0]
     while not outbox._held:  # type: ignore[attr-defined]
         await any_house.services.channels.publish("c", data)
         await asyncio.sleep(0)
