@@ -11,6 +11,7 @@
     ├── TooLarge           413     a body, a batch or a record over its bound
     ├── UnsupportedMedia   415     a body that is not JSON
     ├── InvalidInput       422     understood, and wrong: type, unknown field, bound, name
+    ├── TooManyRequests    429     more often than a rate of ours allows; wait
     ├── Unavailable        503     loading, shutting down, or the store is away; try again
     └── InternalError      500     our fault; the log has the reference that the answer names
 
@@ -32,6 +33,7 @@ __all__ = [
     "NotFound",
     "RealtimeError",
     "TooLarge",
+    "TooManyRequests",
     "Unauthorized",
     "Unavailable",
     "UnsupportedMedia",
@@ -100,6 +102,15 @@ class UnsupportedMedia(RealtimeError):
 
 class InvalidInput(RealtimeError):
     code, title, status, ws_error = "invalid-input", "Invalid input", 422, 107
+
+
+class TooManyRequests(RealtimeError):
+    code, title, status, ws_error, retry = "too-many-requests", "Too many requests", 429, 111, True
+
+    def __init__(self, detail: str, *, retry_after: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+        """Seconds."""
 
 
 class Unavailable(RealtimeError):

@@ -107,6 +107,15 @@ EXPLANATIONS = (
         "`$.entries[3].score`.",
     ),
     Explanation(
+        "too-many-requests",
+        429,
+        "Too many requests",
+        "A channel, or a user, is published to more often than its namespace allows. Nothing was "
+        "done.",
+        "Wait for the seconds in `Retry-After`, and send less often. The rates stand in "
+        "`GET /v1/admin/namespaces`.",
+    ),
+    Explanation(
         "internal-error",
         500,
         "Internal error",

@@ -27,6 +27,7 @@ from realtime.errors import (
     InvalidInput,
     MethodNotAllowed,
     RealtimeError,
+    TooManyRequests,
     Unauthorized,
     Unavailable,
 )
@@ -103,7 +104,7 @@ def _headers(error: RealtimeError) -> Headers:
     match error:
         case MethodNotAllowed():
             return ((b"allow", error.allowed.encode()),)
-        case Unavailable():
+        case Unavailable() | TooManyRequests():
             return ((b"retry-after", b"%d" % error.retry_after),)
         case Unauthorized():
             return ((b"www-authenticate", b'Bearer realm="realtime"'),)

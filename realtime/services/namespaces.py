@@ -15,7 +15,23 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-__all__ = ["Audience", "Namespace", "Namespaces", "Rate", "Recovery", "SlowPolicy"]
+from realtime.backends.keys import LIVE_PREFIX
+
+__all__ = [
+    "PERSONAL_PREFIX",
+    "Audience",
+    "Namespace",
+    "Namespaces",
+    "Rate",
+    "Recovery",
+    "SlowPolicy",
+]
+
+
+PERSONAL_PREFIX = "#"
+"""Channels of one user: ``#42``."""
+
+_ALWAYS = (LIVE_PREFIX, PERSONAL_PREFIX)
 
 
 class Audience(StrEnum):
@@ -95,6 +111,11 @@ class Namespace:
         return self.history_size > 0 and self.history_ttl > 0
 
     @cached_property
+    def is_rated(self) -> bool:
+        """Whether publications are counted at all."""
+        return self.publish_rate is not None or self.user_publish_rate is not None
+
+    @cached_property
     def is_positioned(self) -> bool:
         """Whether subscribers have a position, so that gaps are noticed and filled."""
         return self.keeps_history and self.recovery is not Recovery.OFF
@@ -103,8 +124,12 @@ class Namespace:
 class Namespaces:
     """All of them; asked for every publication, so the answer is one or two look-ups."""
 
-    def __init__(self, default: Namespace, others: Iterable[Namespace] = ()) -> None:
+    def __init__(
+        self, default: Namespace, others: Iterable[Namespace] = (), *, strict: bool = False
+    ) -> None:
+        """``strict``: there are no channels but those of a namespace that has a prefix."""
         self.default = default
+        self.strict = strict
         self._by_prefix = {other.prefix: other for other in others}
         self._lengths = sorted({len(prefix) for prefix in self._by_prefix}, reverse=True)
 
@@ -119,6 +144,16 @@ class Namespaces:
             if found is not None:
                 return found
         return self.default
+
+    def find(self, channel: str) -> Namespace | None:
+        """Like ``of``, but None if there must be no such channel.
+
+        Live leaderboards, and the channels of users, ``#…``, are there in any case.
+        """
+        namespace = self.of(channel)
+        if self.strict and namespace is self.default and not channel.startswith(_ALWAYS):
+            return None
+        return namespace
 
     def wildcard_of(self, channel: str) -> str | None:
         """The channel that shows all of its namespace, if there is one: ``orders.*``."""

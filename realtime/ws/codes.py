@@ -20,6 +20,7 @@ __all__ = [
     "ALREADY_SUBSCRIBED",
     "BAD_REQUEST",
     "CLOSE_BAD_REQUEST",
+    "CLOSE_CONNECTION_LIMIT",
     "CLOSE_FORCED",
     "CLOSE_INAPPROPRIATE",
     "CLOSE_INSUFFICIENT_STATE",
@@ -30,6 +31,7 @@ __all__ = [
     "CLOSE_SHUTDOWN",
     "CLOSE_SLOW",
     "CLOSE_STALE",
+    "CLOSE_TOO_MANY_REQUESTS",
     "INTERNAL",
     "LIMIT_EXCEEDED",
     "METHOD_NOT_FOUND",
@@ -104,9 +106,11 @@ CLOSE_SHUTDOWN = Close(3001, "shutdown")
 CLOSE_SLOW = Close(3008, "slow")
 CLOSE_INSUFFICIENT_STATE = Close(3010, "insufficient state")
 CLOSE_NO_PONG = Close(3012, "no pong")
+CLOSE_TOO_MANY_REQUESTS = Close(3013, "too many requests")
 CLOSE_INVALID_TOKEN = Close(3500, "invalid token")
 CLOSE_BAD_REQUEST = Close(3501, "bad request")
 CLOSE_STALE = Close(3502, "stale")
 CLOSE_FORCED = Close(3503, "force disconnect")
+CLOSE_CONNECTION_LIMIT = Close(3504, "connection limit")
 CLOSE_INAPPROPRIATE = Close(3506, "inappropriate protocol")
 CLOSE_NOT_AVAILABLE = Close(3508, "not available")
