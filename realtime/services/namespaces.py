@@ -75,6 +75,10 @@ class Rate:
     limit: int
     per: float
 
+    def __str__(self) -> str:
+        """As it is written in realtime.toml: ``50/1s``."""
+        return f"{self.limit}/{self.per:.12g}s"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Namespace:
