@@ -30,8 +30,8 @@ from realtime.http.problem import problem
 from realtime.metrics import Probe
 from realtime.server import HttpBounds, cut_off_slow_requests
 from realtime.services import Services
-from realtime.services.channels import HistoryPolicy
 from realtime.services.live import LiveBoards
+from realtime.services.namespaces import Namespace, Namespaces
 from realtime.settings import Settings
 from realtime.state import ServiceState
 from realtime.store import Store, open_store
@@ -65,8 +65,7 @@ class Application:
         self.settings = settings
         self.state = ServiceState()
         self.store: Store = open_store(settings)
-        history = HistoryPolicy(settings.channel_history_size, settings.channel_history_ttl)
-        self.services = Services.on(self.store.backend, history)
+        self.services = Services.on(self.store.backend, _namespaces(settings))
         self.access = Access(settings.keys_path)
         self.hub = Hub()
         self.live = LiveBoards(
@@ -246,6 +245,11 @@ def _doors(host: str, port: int, loaded: str, is_open: bool) -> Iterator[str]:
     yield f"Data       {loaded}"
     if is_open:
         yield "Access     no API key exists: everybody on this machine may do everything"
+
+
+def _namespaces(settings: Settings) -> Namespaces:
+    size, ttl = settings.channel_history_size, settings.channel_history_ttl
+    return Namespaces(Namespace(history_size=size, history_ttl=ttl))
 
 
 def _probes(application: Application) -> list[Probe]:

@@ -16,8 +16,8 @@ from engine.clock import Clock
 from engine.engine import Engine
 from realtime.backends import embedded
 from realtime.features import Features
-from realtime.services import DEFAULT_HISTORY, Services
-from realtime.services.channels import HistoryPolicy
+from realtime.services import DEFAULT_NAMESPACES, Services
+from realtime.services.namespaces import Namespaces
 
 __all__ = ["Embedded"]
 
@@ -28,11 +28,12 @@ class Embedded(Features):
     __slots__ = ("engine",)
 
     def __init__(
-        self, clock: Clock | None = None, *, history: HistoryPolicy = DEFAULT_HISTORY
+        self, clock: Clock | None = None, *, namespaces: Namespaces = DEFAULT_NAMESPACES
     ) -> None:
-        """``clock`` answers microseconds since 1970; tests pass one that they move."""
+        """``clock`` answers microseconds since 1970; tests pass one that they move.
+        ``namespaces`` say what channels keep, unless a publisher says otherwise."""
         self.engine = Engine(clock or embedded.system_clock())
-        super().__init__(Services.on(embedded.backend(self.engine), history))
+        super().__init__(Services.on(embedded.backend(self.engine), namespaces))
 
     def sweep(self, budget: int = 1000) -> int:
         """Give back the memory of what expired, for up to ``budget`` microseconds.

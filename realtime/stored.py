@@ -20,8 +20,8 @@ from realtime.backends.redis.address import parse
 from realtime.backends.redis.dial import Options
 from realtime.backends.redis.store import RedisStore
 from realtime.features import Features
-from realtime.services import DEFAULT_HISTORY, Services
-from realtime.services.channels import HistoryPolicy
+from realtime.services import DEFAULT_NAMESPACES, Services
+from realtime.services.namespaces import Namespaces
 
 __all__ = ["Options", "Stored"]
 
@@ -40,11 +40,12 @@ class Stored(Features):
         url: str,
         options: Options = DEFAULT_OPTIONS,
         *,
-        history: HistoryPolicy = DEFAULT_HISTORY,
+        namespaces: Namespaces = DEFAULT_NAMESPACES,
     ) -> None:
-        """``url`` is what ``--store`` takes. Raises ValueError if it is none."""
+        """``url`` is what ``--store`` takes. Raises ValueError if it is none. ``namespaces``:
+        see `realtime.embedded.Embedded`."""
         self._store = RedisStore(parse(url), options)
-        super().__init__(Services.on(self._store.backend, history))
+        super().__init__(Services.on(self._store.backend, namespaces))
 
     async def start(self) -> None:
         """Connect. A store that is away is no error: it is used once it is there."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from realtime.backends.base import Backend
-from realtime.services.channels import Channels, HistoryPolicy
+from realtime.services.channels import Channels
 from realtime.services.counters import Counters
 from realtime.services.leaderboards import Leaderboards
 from realtime.services.limits import Limits
+from realtime.services.namespaces import Namespace, Namespaces
 from realtime.services.sessions import Sessions
 
-__all__ = ["Services"]
+__all__ = ["DEFAULT_NAMESPACES", "Services"]
 
-DEFAULT_HISTORY = HistoryPolicy(size=100, ttl=300.0)
+DEFAULT_NAMESPACES = Namespaces(Namespace())
+"""Every channel has the defaults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +30,13 @@ class Services:
     channels: Channels
 
     @classmethod
-    def on(cls, backend: Backend, history: HistoryPolicy = DEFAULT_HISTORY) -> Services:
-        """All services on one backend; ``history`` is what channels keep unless told otherwise."""
+    def on(cls, backend: Backend, namespaces: Namespaces = DEFAULT_NAMESPACES) -> Services:
+        """All services on one backend; ``namespaces`` say what channels may and keep."""
         return cls(
             backend=backend,
             leaderboards=Leaderboards(backend),
             counters=Counters(backend),
             sessions=Sessions(backend),
             limits=Limits(backend),
-            channels=Channels(backend, history),
+            channels=Channels(backend, namespaces),
         )

@@ -19,9 +19,10 @@ from realtime.backends.base import (
     recover,
 )
 from realtime.backends.keys import LIVE_PREFIX
-from realtime.errors import Forbidden, InvalidInput
+from realtime.errors import Forbidden, InvalidInput, TooLarge
 from realtime.services.durations import microseconds
 from realtime.services.names import name_bytes
+from realtime.services.namespaces import Namespaces
 
 __all__ = ["LIVE_PREFIX", "Channels", "HistoryPolicy", "Recovered"]
 
@@ -47,16 +48,11 @@ class Recovered(NamedTuple):
 class Channels:
     """Every method may raise InvalidInput for a name, and BackendUnavailable."""
 
-    def __init__(self, backend: Backend, history: HistoryPolicy) -> None:
+    def __init__(self, backend: Backend, namespaces: Namespaces) -> None:
+        self.namespaces = namespaces
         self._channels = backend.channels
         self._presence = backend.presence
-        self._default = history
         self._waits = not backend.immediate
-
-    @property
-    def keeps_history(self) -> bool:
-        """Whether channels remember what is published, unless a publisher says otherwise."""
-        return self._default[0] > 0 and self._default[1] > 0
 
     async def publish(
         self,
@@ -70,7 +66,7 @@ class Channels:
         name = name_bytes("channel", channel)
         if channel.startswith(LIVE_PREFIX):
             raise Forbidden(f"only the service publishes on {LIVE_PREFIX} channels")
-        return await self._publish(name, data, info, history)
+        return await self._publish(channel, name, data, info, history)
 
     async def broadcast(
         self,
@@ -85,9 +81,15 @@ class Channels:
         names = [name_bytes("channel", channel) for channel in channels]
         if self._waits:  # they leave in order, in one pipeline: one round trip instead of many
             return await asyncio.gather(
-                *[self._publish(name, data, None, history) for name in names]
+                *[
+                    self._publish(channel, name, data, None, history)
+                    for channel, name in zip(channels, names, strict=True)
+                ]
             )
-        return [await self._publish(name, data, None, history) for name in names]
+        return [
+            await self._publish(channel, name, data, None, history)
+            for channel, name in zip(channels, names, strict=True)
+        ]
 
     async def history(
         self, channel: str, *, since: Position | None = None, limit: int = 0, reverse: bool = False
@@ -132,12 +134,18 @@ class Channels:
 
     async def _publish(
         self,
+        channel: str,
         name: bytes,
         data: bytes,
         info: bytes | None,
         history: HistoryPolicy | tuple[int, float] | None,
     ) -> Position:
-        size, ttl = self._default if history is None else history
+        namespace = self.namespaces.of(channel)
+        if len(data) > namespace.message_bytes:
+            limit = namespace.message_bytes
+            raise TooLarge(f"a publication holds at most {limit} bytes, not {len(data)}")
+        kept = (namespace.history_size, namespace.history_ttl)
+        size, ttl = kept if history is None else history
         if not 0 <= size <= MAX_HISTORY:
             raise InvalidInput(f"history size must be within 0..{MAX_HISTORY}", path="$.history")
         duration = microseconds("history ttl", ttl) if size and ttl else 0

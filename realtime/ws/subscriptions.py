@@ -115,7 +115,7 @@ class Subscriptions:
         if channel.startswith(LIVE_PREFIX):
             snapshot = await self._door.live.snapshot(channel)
             return _Start(SubscribeResult(), Position(0, ""), snapshot)
-        if not self._channels.keeps_history:
+        if not self._channels.namespaces.of(channel).is_positioned:
             return _Start(SubscribeResult(), Position(0, ""))
         if request.recover:
             return await self._recover(request)

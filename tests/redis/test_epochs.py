@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from realtime.backends.base import Backend, Position
-from realtime.services import DEFAULT_HISTORY
+from realtime.services import DEFAULT_NAMESPACES
 from realtime.services.channels import Channels, Recovered
 from tests.redis.network import Proxy
 from tests.redis.servers import RedisServer, running_redis
@@ -50,7 +50,7 @@ class Takeover:
     heard: Heard
 
     async def recover(self, since: Position) -> Recovered:
-        return await Channels(self.backend, DEFAULT_HISTORY).recover("news", since, LIMIT)
+        return await Channels(self.backend, DEFAULT_NAMESPACES).recover("news", since, LIMIT)
 
 
 @asynccontextmanager
@@ -120,7 +120,7 @@ async def test_subscribers_who_stayed_are_told_to_come_back(taken: Takeover) -> 
 
 async def test_a_restart_that_loses_nothing_costs_no_recovery(server: RedisServer) -> None:
     async with store_at(server.url) as store:
-        channels = Channels(store.backend, DEFAULT_HISTORY)
+        channels = Channels(store.backend, DEFAULT_NAMESPACES)
         before = await publish(store.backend, 1, 2, 3)
         server.ask("SAVE")
         server.kill()

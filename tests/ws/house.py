@@ -19,9 +19,9 @@ from realtime.backends.base import Backend
 from realtime.embedded import Embedded
 from realtime.gate import Gate
 from realtime.server import BoundedHttp, HttpBounds
-from realtime.services import DEFAULT_HISTORY, Services
-from realtime.services.channels import HistoryPolicy
+from realtime.services import DEFAULT_NAMESPACES, Services
 from realtime.services.live import LiveBoards
+from realtime.services.namespaces import Namespaces
 from realtime.ws.connection import websocket_protocol
 from realtime.ws.door import Door, Options
 from realtime.ws.hub import Hub
@@ -124,7 +124,7 @@ async def house(
     *,
     options: Options | None = None,
     access: Access | None = None,
-    history: HistoryPolicy = DEFAULT_HISTORY,
+    namespaces: Namespaces = DEFAULT_NAMESPACES,
     suspending: bool = False,
     wrap: Callable[[Backend], Backend] | None = None,
     server: RedisServer | None = None,
@@ -136,7 +136,7 @@ async def house(
     ``journal`` in that folder before anybody is told."""
     async with _backend(server, journal) as (backend, clock, gate):
         wrap = _suspending if suspending else wrap
-        services = Services.on(backend if wrap is None else wrap(backend), history)
+        services = Services.on(backend if wrap is None else wrap(backend), namespaces)
         served = _served(services, clock, access or Access(None), options or Options(), gate)
         async with served as built:
             yield built

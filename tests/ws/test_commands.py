@@ -9,7 +9,7 @@ import pytest
 
 from realtime import __version__
 from realtime.backends.base import History, Position, Publication
-from realtime.services.channels import HistoryPolicy
+from realtime.services.namespaces import Namespace, Namespaces
 from realtime.ws.door import Options
 from tests.ws.conftest import Serve
 from tests.ws.house import House
@@ -47,7 +47,7 @@ async def test_a_fresh_subscription_has_the_position_of_its_channel(any_house: H
 
 
 async def test_a_channel_that_keeps_nothing_is_not_called_recoverable(serve: Serve) -> None:
-    house = await serve(history=HistoryPolicy(0, 0))
+    house = await serve(namespaces=Namespaces(Namespace(history_size=0)))
     peer = await house.peer()
     assert await peer.subscribe("fleeting") == {}
     await house.services.channels.publish("fleeting", b"1")
