@@ -22,6 +22,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from realtime.errors import InvalidRequest
 
 __all__ = [
+    "FOSSIL",
     "PONG",
     "REJECT_UNRECOVERED",
     "Command",
@@ -35,8 +36,11 @@ __all__ = [
     "PresenceStatsResult",
     "Publish",
     "Refresh",
+    "RefreshResult",
     "Request",
+    "Resume",
     "Rpc",
+    "RpcResult",
     "Send",
     "SubRefresh",
     "Subscribe",
@@ -45,11 +49,14 @@ __all__ = [
     "client_info",
     "commands",
     "error_reply",
+    "message",
     "parse",
     "publication",
     "push",
     "push_head",
     "reply",
+    "subscribed",
+    "unsubscribed",
 ]
 
 REJECT_UNRECOVERED = 2
@@ -61,16 +68,41 @@ Offset = Annotated[int, Meta(ge=0, le=2**53)]
 Number = Annotated[int, Meta(ge=-(2**31), lt=2**31)]
 
 
+Label = Annotated[str, Meta(max_length=128)]
+"""What is shown to people: which program this is, and which version of it."""
+
+FOSSIL = "fossil"
+"""The one kind of ``delta`` that there is."""
+
+
+class Resume(Struct):
+    """Where a client was in a channel that it is subscribed to by the server."""
+
+    recover: bool = False
+    offset: Offset = 0
+    epoch: str = ""
+
+
 class Connect(Struct):
+    """``data`` is for backends that are asked who may connect; ours is not, and skips it."""
+
     token: str = ""
+    name: Label = ""
+    version: Label = ""
+    headers: Annotated[dict[str, str], Meta(max_length=64)] = {}
+    """Headers that a browser cannot set in a handshake."""
+    subs: dict[str, Resume] = {}
 
 
 class Subscribe(Struct):
     channel: str = ""
+    token: str = ""
     recover: bool = False
     offset: Offset = 0
     epoch: str = ""
+    positioned: bool = False
     join_leave: bool = False
+    delta: str = ""
     flag: Number = 0
     type: Number = 0
     tf: dict[str, object] | None = None
@@ -106,19 +138,21 @@ class History(Struct):
 
 
 class Rpc(Struct):
-    pass
+    method: str = ""
+    data: Raw = Raw(b"")
 
 
 class Send(Struct):
-    pass
+    data: Raw = Raw(b"")
 
 
 class Refresh(Struct):
-    pass
+    token: str = ""
 
 
 class SubRefresh(Struct):
-    pass
+    channel: str = ""
+    token: str = ""
 
 
 Request = (
@@ -163,14 +197,9 @@ class _Envelope(Struct):
     sub_refresh: SubRefresh | None = None
 
 
-class ConnectResult(Struct, omit_defaults=True):
-    client: str
-    version: str
-    ping: int = 0
-    pong: bool = False
-
-
 class SubscribeResult(Struct, omit_defaults=True):
+    expires: bool = False
+    ttl: int = 0
     recoverable: bool = False
     positioned: bool = False
     epoch: str = ""
@@ -178,6 +207,33 @@ class SubscribeResult(Struct, omit_defaults=True):
     was_recovering: bool = False
     recovered: bool = False
     publications: list[Raw] | UnsetType = UNSET
+    delta: bool = False
+    data: Raw | UnsetType = UNSET
+
+
+class ConnectResult(Struct, omit_defaults=True):
+    client: str
+    version: str
+    expires: bool = False
+    ttl: int = 0
+    subs: dict[str, SubscribeResult] | UnsetType = UNSET
+    ping: int = 0
+    pong: bool = False
+    session: str = ""
+    node: str = ""
+    time: int = 0
+    """Milliseconds since 1970."""
+
+
+class RefreshResult(Struct, omit_defaults=True):
+    """Also of a sub_refresh."""
+
+    expires: bool = False
+    ttl: int = 0
+
+
+class RpcResult(Struct, omit_defaults=True):
+    data: Raw | UnsetType = UNSET
 
 
 class PresenceResult(Struct):
@@ -196,7 +252,14 @@ class HistoryResult(Struct):
 
 
 Result = (
-    ConnectResult | SubscribeResult | PresenceResult | PresenceStatsResult | HistoryResult | None
+    ConnectResult
+    | SubscribeResult
+    | PresenceResult
+    | PresenceStatsResult
+    | HistoryResult
+    | RefreshResult
+    | RpcResult
+    | None
 )
 
 _decode = msgspec.json.Decoder(_Envelope).decode
@@ -261,6 +324,22 @@ def push(head: bytes, kind: bytes, body: bytes) -> bytes:
     return b'%b"%b":%b}}' % (head, kind, body)
 
 
+def subscribed(channel: str, result: SubscribeResult) -> bytes:
+    """The push that tells a client of a subscription that it has not asked for."""
+    return push(push_head(channel), b"subscribe", _encode(result))
+
+
+def unsubscribed(channel: str, code: int, reason: str) -> bytes:
+    """The push that tells a client of the end of a subscription; the code, whether to try anew."""
+    body = b'{"code":%d,"reason":%b}' % (code, _encode(reason))
+    return push(push_head(channel), b"unsubscribe", body)
+
+
+def message(data: bytes) -> bytes:
+    """The push of something for this client alone. ``data`` is JSON text."""
+    return b'{"push":{"message":{"data":%b}}}' % _on_one_line(data)
+
+
 def publication(
     offset: int,
     data: bytes,
@@ -276,7 +355,7 @@ def publication(
     tokens (inside a string it would be escaped), so a space means the same; as it is, it
     would end the object for the reader.
     """
-    parts = [b'{"data":', data.replace(b"\n", b" ") if b"\n" in data else data]
+    parts = [b'{"data":', _on_one_line(data)]
     if offset:
         parts.append(b',"offset":%d' % offset)
     if info is not None:
@@ -291,7 +370,19 @@ def publication(
     return b"".join(parts)
 
 
-def client_info(client: str, user: str, info: bytes | None = None) -> bytes:
-    """Who stands behind a connection; ``info`` is JSON text."""
-    tail = b"" if info is None else b',"conn_info":%b' % info
-    return b'{"user":%b,"client":%b%b}' % (_encode(user), _encode(client), tail)
+def client_info(
+    client: str, user: str, info: bytes | None = None, chan_info: bytes | None = None
+) -> bytes:
+    """Who stands behind a connection, and behind a subscription of it; both are JSON text."""
+    parts = [b'{"user":%b,"client":%b' % (_encode(user), _encode(client))]
+    if info is not None:
+        parts.append(b',"conn_info":%b' % _on_one_line(info))
+    if chan_info is not None:
+        parts.append(b',"chan_info":%b' % _on_one_line(chan_info))
+    parts.append(b"}")
+    return b"".join(parts)
+
+
+def _on_one_line(text: bytes) -> bytes:
+    """The same JSON; see ``publication``."""
+    return text.replace(b"\n", b" ") if b"\n" in text else text
