@@ -9,7 +9,9 @@ from realtime.access import Access
 from realtime.services import Services
 from realtime.services.live import LiveBoards
 from realtime.ws.clients import Clients
+from realtime.ws.entrance import ConnectionLimits, Entrance
 from realtime.ws.hub import Hub
+from realtime.ws.quotas import Quotas, Rates
 
 if TYPE_CHECKING:
     from realtime.ws.client import Client
@@ -38,6 +40,10 @@ class Options:
     """Subscriptions of one connection."""
     recovery_limit: int = 300
     """Publications in a recovery or a page of history, at most."""
+    personal_channels: bool = False
+    """Whether every user is subscribed to the channel ``#user``."""
+    rates: Rates = field(default_factory=Rates)
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
 
     @property
     def reply_bytes(self) -> int:
@@ -55,3 +61,12 @@ class Door:
     options: Options
     live: LiveBoards
     clients: Clients[Client] = field(default_factory=Clients)
+    quotas: Quotas = field(init=False)
+    entrance: Entrance = field(init=False)
+
+    def __post_init__(self) -> None:
+        options, clock = self.options, self.hub.wheel.clock
+        quotas = Quotas(options.rates, self.services.backend.buckets, clock)
+        entrance = Entrance(options.connections, clock, self.clients.count)
+        object.__setattr__(self, "quotas", quotas)
+        object.__setattr__(self, "entrance", entrance)

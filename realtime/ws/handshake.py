@@ -12,9 +12,9 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from websockets.datastructures import Headers, MultipleValuesError
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
+from websockets.typing import StatusLike, Subprotocol
 
 from realtime.origins import is_local_host, is_local_origin
 
@@ -34,12 +34,21 @@ class Frames(ServerProtocol):
         """Not even parsed: old stock clients send this header empty, which is not allowed."""
         return None
 
+    def reject(self, status: StatusLike, text: str, retry_after: int = 0) -> Response:
+        """The answer to a request that becomes no connection; see `Rejection`."""
+        response = super().reject(status, text)
+        if retry_after:
+            response.headers["Retry-After"] = str(retry_after)
+        return response
+
 
 class Rejection(NamedTuple):
     """An HTTP answer instead of a connection."""
 
     status: HTTPStatus
     detail: str
+    retry_after: int = 0
+    """Seconds; 0: waiting does not help."""
 
 
 def rejection(
