@@ -198,8 +198,6 @@ class _Envelope(Struct):
 
 
 class SubscribeResult(Struct, omit_defaults=True):
-    expires: bool = False
-    ttl: int = 0
     recoverable: bool = False
     positioned: bool = False
     epoch: str = ""
@@ -207,6 +205,8 @@ class SubscribeResult(Struct, omit_defaults=True):
     was_recovering: bool = False
     recovered: bool = False
     publications: list[Raw] | UnsetType = UNSET
+    expires: bool = False
+    ttl: int = 0
     delta: bool = False
     data: Raw | UnsetType = UNSET
 
@@ -214,11 +214,11 @@ class SubscribeResult(Struct, omit_defaults=True):
 class ConnectResult(Struct, omit_defaults=True):
     client: str
     version: str
+    ping: int = 0
+    pong: bool = False
     expires: bool = False
     ttl: int = 0
     subs: dict[str, SubscribeResult] | UnsetType = UNSET
-    ping: int = 0
-    pong: bool = False
     session: str = ""
     node: str = ""
     time: int = 0
