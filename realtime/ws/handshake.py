@@ -18,7 +18,7 @@ from websockets.typing import StatusLike, Subprotocol
 
 from realtime.origins import is_local_host, is_local_origin
 
-__all__ = ["PATH", "Frames", "Rejection", "bearer", "rejection"]
+__all__ = ["PATH", "Frames", "Rejection", "bearer", "foreign", "rejection"]
 
 PATH = "/connection/websocket"
 
@@ -58,6 +58,13 @@ def rejection(
     if request.path.partition("?")[0] != PATH:
         return Rejection(HTTPStatus.NOT_FOUND, f"WebSocket connections go to {PATH}")
     host, origin = _only(request.headers, "Host") or "", _only(request.headers, "Origin")
+    return foreign(host, origin, allowed_origins=allowed_origins, is_open=is_open)
+
+
+def foreign(
+    host: str, origin: str | None, *, allowed_origins: frozenset[str], is_open: bool
+) -> Rejection | None:
+    """Why the page of an origin may not connect, by whatever transport; None lets it."""
     if is_open and not is_local_host(host):
         return Rejection(HTTPStatus.FORBIDDEN, "without keys only names of this machine are served")
     if origin is None or not allowed_origins.isdisjoint((origin, "*")):
