@@ -18,6 +18,7 @@ from engine.buckets import Buckets
 from engine.channels import Channels, epoch_letters
 from engine.clock import Clock
 from engine.core import Core
+from engine.departures import Departures
 from engine.effects import Effects
 from engine.hashes import Hashes
 from engine.keyspace import Keyspace, Value
@@ -39,6 +40,7 @@ class Engine:
         "channels",
         "clock",
         "counters",
+        "departures",
         "effects",
         "hashes",
         "keyspace",
@@ -62,6 +64,7 @@ class Engine:
         self.boards = Boards(core, self.hashes)
         self.buckets = Buckets(core)
         self.sessions = Sessions(core, self.hashes)
+        self.departures = Departures(core, self.hashes)
         self.channels = Channels(core, self.hashes, lambda: epoch_letters(draw))
 
     def replace(self, other: Engine) -> dict[bytes, Value]:

@@ -27,6 +27,7 @@ SEAM = {"realtime.backends.base", "realtime.backends.keys"}
 CONCRETE = {
     "realtime.backends.embedded",
     "realtime.backends.embedded_channels",
+    "realtime.backends.embedded_departures",
     "realtime.backends.redis",
 }
 ROOTS = {"realtime.app", "realtime.embedded"}
@@ -36,7 +37,12 @@ RULES: dict[str, Rule] = {
     "engine": ({"engine", "sortedcontainers"}, WITH_IO),
     "engine/persistence": ({"engine"}, WITH_IO - {"os", "io", "pathlib"}),
     "realtime/backends": (
-        {"engine", *SEAM, "realtime.backends.embedded_channels"},
+        {
+            "engine",
+            *SEAM,
+            "realtime.backends.embedded_channels",
+            "realtime.backends.embedded_departures",
+        },
         set(),
     ),
     "realtime/backends/redis": (
@@ -107,7 +113,7 @@ def test_nobody_below_knows_the_composition_roots(folder: str) -> None:
 
 
 def test_the_seam_takes_values_from_the_engine_and_no_behaviour() -> None:
-    values = {"channel", "errors", "limits", "ranking", "sessions"}
+    values = {"channel", "departures", "errors", "limits", "ranking", "sessions"}
     for module in imports(ROOT / "realtime/backends/base.py"):
         if within(module, {"engine"}):
             assert module.split(".")[1] in values, module

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from engine.channel import History, Position, Publication, Recovery, recover
+from engine.departures import HARVEST, Claimed, Departure, DepartureKeys, Due
 from engine.errors import EngineError, NotAnInteger, OutOfBounds, WrongType
 from engine.limits import NEVER, Decision, FixedWindow, LimitRule, SlidingWindow, TokenBucket
 from engine.ranking import Entry, Keep, Page, Ranking, Standing, Submission, Submit
@@ -28,6 +29,7 @@ from engine.sessions import Patched
 from engine.sessions import StoredSession as Session
 
 __all__ = [
+    "HARVEST",
     "NEVER",
     "Backend",
     "BackendUnavailable",
@@ -36,9 +38,14 @@ __all__ = [
     "ChangeListener",
     "ChannelListener",
     "Channels",
+    "Claimed",
     "ClientInfo",
     "Counters",
     "Decision",
+    "Departure",
+    "DepartureKeys",
+    "Departures",
+    "Due",
     "EngineError",
     "Entry",
     "FixedWindow",
@@ -329,6 +336,35 @@ class Presence(Protocol):
         """Channels with somebody in them, and how many."""
 
 
+class Departures(Protocol):
+    """Who has left for good: for whoever wants to be told, at least once.
+
+    Users are spread over `realtime.backends.keys.DEPARTURE_SHARDS`. Nothing is stored of users
+    before the first ``arrive``, so whoever has nobody to tell calls nothing of this."""
+
+    async def arrive(self, user: bytes) -> None:
+        """The user is connected to this process, until ``leave`` or the end of the process; may
+        be said again. What the store cannot take now is said as soon as it can."""
+
+    async def leave(self, user: bytes) -> None:
+        """The last connection of the user to this process has ended. Never lost: see ``arrive``."""
+
+    async def claim(
+        self, shard: int, *, debounce: int, gap: int, lease: int, limit: int
+    ) -> Claimed:
+        """Up to ``limit`` departures that are to be told now, for the time of a ``lease``.
+
+        A departure is a user who has been connected to no process for ``debounce``. That time,
+        too, is one in which claims of the shard came without a ``gap``: nobody could be seen to
+        come back while nobody looked."""
+
+    async def postpone(self, departure: Departure, *, delay: int, tries: int) -> None:
+        """Not told: to be claimed again after ``delay``. ``tries`` is handed out with it then."""
+
+    async def done(self, departure: Departure) -> None:
+        """Told, or given up."""
+
+
 class Watches(Protocol):
     """Hear when what was read and kept is changed by somebody else.
 
@@ -356,6 +392,7 @@ class Backend:
     sessions: Sessions
     channels: Channels
     presence: Presence
+    departures: Departures
     watches: Watches
     immediate: bool
     """No method ever suspends, so a caller may drive its coroutines without a task."""

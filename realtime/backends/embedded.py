@@ -34,6 +34,7 @@ from realtime.backends.embedded_channels import (
     Presence,
     Watches,
 )
+from realtime.backends.embedded_departures import Departures
 from realtime.backends.keys import user_key
 
 __all__ = ["backend", "system_clock"]
@@ -66,6 +67,7 @@ def backend(engine: Engine, admission: Admission = ALL_ADMITTED) -> Backend:
         sessions=_Sessions(engine, admission),
         channels=Channels(engine, admission),
         presence=Presence(),
+        departures=Departures(engine, admission),
         watches=Watches(engine),
         immediate=True,
         ping=_ping(admission),

@@ -16,7 +16,10 @@ from __future__ import annotations
 import hashlib
 from urllib.parse import unquote_to_bytes
 
+from engine.departures import DepartureKeys
+
 __all__ = [
+    "DEPARTURE_SHARDS",
     "LIVE_PREFIX",
     "META",
     "RULES",
@@ -27,6 +30,8 @@ __all__ = [
     "bucket_key",
     "channel_key",
     "counter_key",
+    "departure_keys",
+    "departure_shard",
     "idempotency_key",
     "presence_key",
     "rule_key",
@@ -49,6 +54,9 @@ _LIVE_PREFIX = LIVE_PREFIX.encode()
 
 SHARD_DIGITS = 4
 """65,536 shards of users over the 16,384 slots of a cluster."""
+
+DEPARTURE_SHARDS = 16
+"""Where users may be, each of which is looked at every second; one hexadecimal digit names it."""
 
 
 def _escaped(name: bytes) -> bytes:
@@ -138,3 +146,19 @@ def presence_key(channel: bytes) -> bytes:
 def idempotency_key(fingerprint: bytes) -> bytes:
     """String, the first answer to a write that carried an Idempotency-Key."""
     return b"idem:{%b}" % fingerprint
+
+
+def departure_shard(user: bytes) -> int:
+    """Which of DEPARTURE_SHARDS a user is in."""
+    return hashlib.sha256(user).digest()[0] % DEPARTURE_SHARDS
+
+
+def departure_keys(shard: int) -> DepartureKeys:
+    """Sorted sets user, or departure -> instant; a hash departure -> tries; a string. See there."""
+    return _DEPARTURES[shard]
+
+
+_DEPARTURES = [
+    DepartureKeys(*(b"left:{%x}:%b" % (shard, name.encode()) for name in DepartureKeys._fields))
+    for shard in range(DEPARTURE_SHARDS)
+]

@@ -7,8 +7,8 @@
 
 Two links to each master: one for questions, one for what is published, so that neither a
 flood of messages nor a slow script holds up the other; and a third one for writes, if they
-have to wait for replicas. Four tasks look after them: they keep
-the map of the masters, the presence of our clients, the probes and the watches.
+have to wait for replicas. Five tasks look after them: they keep
+the map of the masters, the presence of our clients and users, the probes and the watches.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from realtime.backends.redis.boards import SortedSets
 from realtime.backends.redis.broker import Broker
 from realtime.backends.redis.buckets import Buckets
 from realtime.backends.redis.channels import Channels
+from realtime.backends.redis.departures import Departures
 from realtime.backends.redis.dial import Options
 from realtime.backends.redis.ending import end
 from realtime.backends.redis.link import Figures, Link, Push
@@ -60,6 +61,7 @@ class RedisStore:
         self._watches = Watches(wire)
         self._broker = Broker(self._topology, wire, self._message_link, node, self.figures)
         self._presence = Presence(wire, node, options.presence_ttl)
+        self._departures = Departures(wire, node, options.presence_ttl)
         self._tasks: list[asyncio.Task[None]] = []
         self.backend = Backend(
             values=Values(wire),
@@ -70,6 +72,7 @@ class RedisStore:
             sessions=Sessions(wire),
             channels=Channels(wire, self._broker),
             presence=self._presence,
+            departures=self._departures,
             watches=self._watches,
             immediate=False,
             ping=self.ping,
@@ -90,6 +93,7 @@ class RedisStore:
             self._topology.run(),
             self._broker.run(),
             self._presence.run(),
+            self._departures.run(),
             self._watches.run(),
         ):
             self._tasks.append(asyncio.create_task(work))
@@ -161,6 +165,7 @@ class RedisStore:
     def _greet(self, link: Link) -> None:
         self._watches.greet(link)
         self._presence.renew()
+        self._departures.renew()
 
 
 def _report(task: asyncio.Task[None]) -> None:
