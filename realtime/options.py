@@ -81,6 +81,8 @@ class Option:
         """The default as people would write it; empty if it is nothing."""
         if isinstance(self.default, tuple):
             return ",".join(self.default)
+        if isinstance(self.default, bool):
+            return str(self.default).lower()
         if isinstance(self.default, float):
             return _plain(self.default)
         return "" if self.default is None else str(self.default)
@@ -117,6 +119,19 @@ def one_of(*choices: str) -> Kind:
         return str(given)
 
     return Kind("|".join(choices), f"one of {', '.join(choices)}", read)
+
+
+def switch() -> Kind:
+    """On or off."""
+
+    def read(given: object) -> bool:
+        if isinstance(given, bool):
+            return given
+        if given not in ("true", "false"):
+            raise ValueError
+        return given == "true"
+
+    return Kind("true|false", "true or false", read)
 
 
 def text(metavar: str, check: Callable[[str], None] = lambda given: None) -> Kind:

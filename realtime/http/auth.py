@@ -1,10 +1,12 @@
 """Who asks, and may they: ``Authorization: Bearer <key>`` against the keys of the service.
 
 While no key exists everybody may do everything (and the service listens on loopback only).
-A missing or unknown key is 401, a key without the operation's scope 403.
+A missing or unknown key is 401, a key without the operation's scope 403. The token of a user
+goes in the same place, with scopes in its claims.
 
 There is no cache of keys that passed. Checking one is a hash and a look-up, about 1 µs; a
 cache would keep secrets in memory and would have to learn of every revocation and expiry.
+Likewise of tokens: verifying one takes 20 to 150 µs.
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from realtime.access import Access, Principal
-from realtime.errors import Forbidden, Unauthorized
+from realtime.errors import Forbidden, Unauthorized, Unavailable
 from realtime.http.operation import Scope
 from realtime.origins import is_local_host, is_local_origin
+from realtime.tokens import TokenError, TokenKeysUnavailable
 
 __all__ = ["admit", "check_scope"]
 
@@ -23,7 +26,7 @@ _SCHEME = b"bearer "
 
 
 def admit(access: Access, headers: Mapping[bytes, bytes], scope: Scope | None) -> Principal:
-    """Who asks. Raises Unauthorized and Forbidden."""
+    """Who asks. Raises Unauthorized, Forbidden and, where nobody can say yet, Unavailable."""
     if access.open:
         reason = _foreign(headers.get(b"host", b"localhost"), headers.get(b"origin"))
         if reason is not None:
@@ -32,7 +35,12 @@ def admit(access: Access, headers: Mapping[bytes, bytes], scope: Scope | None) -
     credentials = headers.get(b"authorization", b"")
     if credentials[:7].lower() != _SCHEME:
         raise Unauthorized("this needs a key: Authorization: Bearer <key>")
-    caller = access.principal(credentials[7:].strip())
+    try:
+        caller = access.principal(credentials[7:].strip())
+    except TokenKeysUnavailable as error:
+        raise Unavailable(str(error)) from None
+    except TokenError as error:
+        raise Unauthorized(str(error)) from None
     if caller is None:
         raise Unauthorized("this key is not known, or no longer")
     check_scope(caller, scope)
@@ -53,6 +61,7 @@ def _foreign(host: bytes, origin: bytes | None) -> str | None:
 
 
 def check_scope(caller: Principal, scope: Scope | None) -> None:
-    """Raises Forbidden unless the caller's key covers the scope."""
+    """Raises Forbidden unless the caller's key or token covers the scope."""
     if scope is not None and not caller.may(*scope):
-        raise Forbidden(f"this key lacks the scope {scope}")
+        what = "token" if caller.is_user else "key"
+        raise Forbidden(f"this {what} lacks the scope {scope}")

@@ -101,7 +101,10 @@ def _identity(operation: str, call: Call) -> bytes:
     if not 1 <= len(key) <= MAX_KEY or not all(0x21 <= octet <= 0x7E for octet in key):
         raise InvalidRequest(f"an Idempotency-Key is 1 to {MAX_KEY} visible ASCII characters")
     session = call.headers.get(b"session-id", b"")
-    return msgspec.msgpack.encode((call.caller.name, operation, call.names, session, key))
+    caller = call.caller
+    # A user may be named like a key.
+    who = (caller.name, "user") if caller.is_user else caller.name
+    return msgspec.msgpack.encode((who, operation, call.names, session, key))
 
 
 def _content(call: Call) -> bytes:

@@ -45,6 +45,7 @@ from realtime.settings.groups import (
     WHERE,
     YEARS,
 )
+from realtime.settings.tokens import TokenSettings, check_tokens
 
 __all__ = ["CONFIG", "CONFIG_FILE", "MEMORY", "OPTIONS", "Settings", "SettingsError", "load"]
 
@@ -77,7 +78,7 @@ def _check_credentials(name: str) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(ChannelSettings):
+class Settings(ChannelSettings, TokenSettings):
     """What the service was told. Built by `load`; a test may name only what it cares about."""
 
     host: str = option(
@@ -282,6 +283,7 @@ def _check(settings: Settings) -> None:
             "durability is about the data directory of memory://: name one with data, or let the "
             "store promise what it can (store_wait)"
         )
+    check_tokens(settings)
     for shorter, longer in (
         ("header_timeout", "request_timeout"),
         ("session_idle_timeout", "session_absolute_timeout"),

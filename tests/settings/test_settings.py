@@ -9,6 +9,7 @@ import pytest
 
 from realtime.options import flag, variable
 from realtime.settings import OPTIONS, Settings, SettingsError, load
+from realtime.settings.tokens import Secret
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -34,6 +35,14 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "store_credentials": ("tokens:fresh", "tokens:fresh"),
     "presence_ttl": ("30", 30.0),
     "keys_file": ("/etc/keys.json", Path("/etc/keys.json")),
+    "token_hmac_secret": ("correct horse", Secret("correct horse")),
+    "token_hmac_secret_file": ("/run/secrets/token", Path("/run/secrets/token")),
+    "token_public_key_file": ("/etc/token.pem", Path("/etc/token.pem")),
+    "token_jwks": ("https://login.example/jwks.json", "https://login.example/jwks.json"),
+    "token_jwks_refresh": ("60", 60.0),
+    "token_audience": ("game", "game"),
+    "token_issuer": ("https://login.example", "https://login.example"),
+    "token_admin": ("true", True),
     "allowed_origins": (", ".join(ORIGINS), ORIGINS),
     "max_body": ("65536", 65_536),
     "max_header_bytes": ("65536", 65_536),
@@ -149,6 +158,25 @@ def test_another_file_may_be_named_by_a_flag_or_a_variable(tmp_path: Path) -> No
             "store_key_file is the key to a certificate: name store_cert_file, too",
         ),
         (
+            {"token_jwks": "http://login.example/jwks.json"},
+            {},
+            "",
+            "--token-jwks: keys that come over http:// could be anybody's: use https://",
+        ),
+        (
+            {"token_jwks": "ftp://login.example/jwks.json"},
+            {},
+            "",
+            "--token-jwks: write a path, or a URL like https://login.example.com/jwks.json",
+        ),
+        (
+            {"token_hmac_secret": "a", "token_hmac_secret_file": "b"},
+            {},
+            "",
+            "give the secret by token_hmac_secret or in a file, not both",
+        ),
+        ({"token_admin": "yes"}, {}, "", "--token-admin must be true or false, not 'yes'"),
+        (
             {"header_timeout": "31"},
             {},
             "",
@@ -173,6 +201,8 @@ def test_a_mistake_is_one_sentence_that_names_the_place(
         ("allowed_origins = 1", "allowed_origins in {file} must be a list of texts"),
         ("allowed_origins = [1]", "allowed_origins in {file} must be a list of texts"),
         ("data = 1", "data in {file} must be a path, not 1"),
+        ("token_admin = 1", "token_admin in {file} must be true or false, not 1"),
+        ("token_hmac_secret = 1234", "token_hmac_secret in {file}: it must be a text that is not"),
         ("log_format = 1", "log_format in {file} must be one of text, json, not 1"),
         ("prot = 1", "prot is no setting, but {file} names it; did you mean port?"),
         ("[server]\nport = 1", "server is no setting, but {file} names it"),
@@ -198,6 +228,12 @@ def test_a_file_that_is_not_utf8_is_a_sentence_too(tmp_path: Path) -> None:
 def test_variables_of_test_runs_are_no_settings(tmp_path: Path) -> None:
     environ = {"REALTIME_TEST_REQUIRE": "1", "REALTIME_SCHEMATHESIS_EXAMPLES": "10"}
     assert load({}, environ, tmp_path) == Settings()
+
+
+def test_a_secret_is_not_shown(tmp_path: Path) -> None:
+    settings = load({"token_hmac_secret": "correct horse"}, {}, tmp_path)
+    assert settings.token_hmac_secret == Secret("correct horse")
+    assert "correct horse" not in f"{settings!r} {settings.token_hmac_secret}"
 
 
 def test_settings_do_not_change() -> None:
