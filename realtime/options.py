@@ -33,6 +33,7 @@ __all__ = [
     "options_of",
     "path",
     "read_file",
+    "refuse_unknown",
     "resolve",
     "text",
     "variable",
@@ -174,10 +175,11 @@ def option(default: object, kind: Kind, group: str, help: str) -> Any:
 
 
 def options_of(declared: type) -> dict[str, Option]:
-    """The options that a dataclass declares, by name, in order."""
+    """The options that a dataclass declares, by name, in order. Other fields are none."""
     return {
         field.name: Option(field.name, field.default, **field.metadata)
         for field in dataclasses.fields(declared)
+        if "kind" in field.metadata
     }
 
 

@@ -25,12 +25,13 @@ from realtime.options import (
     options_of,
     path,
     read_file,
+    refuse_unknown,
     resolve,
     text,
     variable,
     whole,
 )
-from realtime.settings.channels import ChannelSettings
+from realtime.settings.channels import ChannelSettings, check_channels
 from realtime.settings.groups import (
     ACCESS,
     BOUNDS,
@@ -45,6 +46,7 @@ from realtime.settings.groups import (
     WHERE,
     YEARS,
 )
+from realtime.settings.namespaces import CHANNELS_TABLE, NAMESPACES_TABLE
 from realtime.settings.tokens import TokenSettings, check_tokens
 
 __all__ = ["CONFIG", "CONFIG_FILE", "MEMORY", "OPTIONS", "Settings", "SettingsError", "load"]
@@ -218,6 +220,13 @@ class Settings(ChannelSettings, TokenSettings):
     shutdown_timeout: int = option(
         30, whole(0, 3600, "SECONDS"), RUNNING, "How long SIGTERM lets open requests finish."
     )
+    shutdown_spread: float = option(
+        5.0,
+        number(0, 3600),
+        RUNNING,
+        "Over how much of that WebSocket clients are sent away, so that they do not all come back "
+        "at once.",
+    )
 
     @property
     def is_embedded(self) -> bool:
@@ -254,6 +263,13 @@ OPTIONS: Final[Mapping[str, Option]] = dict(
 )
 
 
+TABLES: Final = {
+    CHANNELS_TABLE: "channels_table",
+    NAMESPACES_TABLE: "namespace_tables",
+}
+"""Tables of realtime.toml that are no options, and the fields they go to."""
+
+
 def load(
     flags: Mapping[str, object], environ: Mapping[str, str], folder: Path = Path()
 ) -> Settings:
@@ -269,13 +285,17 @@ def load(
     if file is None and in_folder.exists():
         file = in_folder
     keys = {} if file is None else read_file(Path(str(file)))
-    settings = Settings(**resolve(OPTIONS, flags, environ, keys, str(file)))  # type: ignore[arg-type]
+    refuse_unknown(f"setting, but {file} names it", keys, (*OPTIONS, *TABLES))
+    tables = {field: keys.pop(table, {}) for table, field in TABLES.items()}
+    values = resolve(OPTIONS, flags, environ, keys, str(file)) | tables
+    settings = Settings(**values)  # type: ignore[arg-type]
     _check(settings)
     return settings
 
 
 def _check(settings: Settings) -> None:
     """Refuse settings that contradict each other."""
+    check_channels(settings)
     if settings.store_key_file is not None and settings.store_cert_file is None:
         raise SettingsError("store_key_file is the key to a certificate: name store_cert_file, too")
     if settings.durability is not None and (settings.data is None or not settings.is_embedded):

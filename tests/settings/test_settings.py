@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from realtime.options import flag, variable
+from realtime.services.namespaces import Rate
 from realtime.settings import OPTIONS, Settings, SettingsError, load
 from realtime.settings.tokens import Secret
 
@@ -51,8 +52,22 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "max_connections": ("10", 10),
     "ws_message_bytes": ("1024", 1024),
     "ws_queue_bytes": ("65536", 65_536),
+    "ws_max_channels": ("1000", 1000),
+    "ws_connect_timeout": ("5", 5.0),
+    "ws_ping_interval": ("0", 0.0),
+    "ws_pong_timeout": ("2.5", 2.5),
+    "ws_connection_rate": ("500/1s", Rate(500, 1.0)),
+    "ws_connections_per_user": ("10", 10),
+    "ws_command_rate": ("", None),
+    "ws_byte_rate": ("1000000/500ms", Rate(1_000_000, 0.5)),
+    "ws_subscribe_rate": ("300/m", Rate(300, 60.0)),
+    "ws_user_command_rate": ("5000/1.5h", Rate(5000, 5400.0)),
+    "ws_user_byte_rate": ("65536/1s", Rate(65_536, 1.0)),
+    "ws_patience": ("1", 1),
     "channel_history_size": ("0", 0),
     "channel_history_ttl": ("1.5", 1.5),
+    "personal_channels": ("true", True),
+    "strict_namespaces": ("true", True),
     "leaderboard_live_interval": ("0.5", 0.5),
     "session_idle_timeout": ("60", 60.0),
     "session_absolute_timeout": ("7200", 7200.0),
@@ -60,6 +75,7 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "log_level": ("debug", "debug"),
     "log_format": ("json", "json"),
     "shutdown_timeout": ("7", 7),
+    "shutdown_spread": ("0", 0.0),
 }
 """For every option a text, and what it means."""
 
