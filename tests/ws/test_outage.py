@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from realtime.backends.base import Backend, BackendUnavailable
-from realtime.ws.connection import _drive
+from realtime.ws.conversation import _drive
 from tests.ws.conftest import Serve
 from tests.ws.house import Suspending
 
