@@ -31,7 +31,6 @@ from realtime.metrics import Probe
 from realtime.server import HttpBounds, cut_off_slow_requests
 from realtime.services import Services
 from realtime.services.live import LiveBoards
-from realtime.services.namespaces import Namespace, Namespaces
 from realtime.settings import Settings
 from realtime.state import ServiceState
 from realtime.store import Store, open_store
@@ -65,17 +64,13 @@ class Application:
         self.settings = settings
         self.state = ServiceState()
         self.store: Store = open_store(settings)
-        self.services = Services.on(self.store.backend, _namespaces(settings))
+        self.services = Services.on(self.store.backend, settings.namespaces())
         self.access = Access(settings.keys_path)
         self.hub = Hub()
         self.live = LiveBoards(
             self.services, self.hub.is_watched, settings.leaderboard_live_interval
         )
-        options = WebSocketOptions(
-            allowed_origins=frozenset(settings.allowed_origins),
-            queue_bytes=settings.ws_queue_bytes,
-            message_bytes=settings.ws_message_bytes,
-        )
+        options = WebSocketOptions.of(settings)
         self.door = Door(self.hub, self.services, self.access, options, self.live)
         self.collector = Collector()
         self.services.backend.channels.listen(self.hub.deliver, self.hub.lost)
@@ -245,11 +240,6 @@ def _doors(host: str, port: int, loaded: str, is_open: bool) -> Iterator[str]:
     yield f"Data       {loaded}"
     if is_open:
         yield "Access     no API key exists: everybody on this machine may do everything"
-
-
-def _namespaces(settings: Settings) -> Namespaces:
-    size, ttl = settings.channel_history_size, settings.channel_history_ttl
-    return Namespaces(Namespace(history_size=size, history_ttl=ttl))
 
 
 def _probes(application: Application) -> list[Probe]:

@@ -95,13 +95,16 @@ class Connection(Conversation):
         refused = rejection(
             request, allowed_origins=door.options.allowed_origins, is_open=door.access.open
         )
+        credentials = bearer(request.headers)
+        if refused is None:
+            refused = door.turn_away(credentials)
         response = frames.accept(request) if refused is None else frames.reject(*refused)
         frames.send_response(response)
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             return
         self._transport.write(b"".join(frames.data_to_send()))
         self._state = State.OPEN
-        self._client.bearer = bearer(request.headers)
+        self._client.bearer = credentials
         door.hub.connections += 1
         door.hub.wheel.set(self, door.options.connect_timeout)
 

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 from realtime.access import Access
 from realtime.services import Services
 from realtime.services.live import LiveBoards
+from realtime.settings import Settings
+from realtime.tokens import TokenError
 from realtime.ws.clients import Clients
 from realtime.ws.entrance import ConnectionLimits, Entrance
+from realtime.ws.handshake import Rejection
 from realtime.ws.hub import Hub
 from realtime.ws.quotas import Quotas, Rates
 
@@ -45,6 +48,36 @@ class Options:
     rates: Rates = field(default_factory=Rates)
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)
 
+    @classmethod
+    def of(cls, settings: Settings) -> Options:
+        """What the settings of the service say of this door."""
+        return cls(
+            allowed_origins=frozenset(settings.allowed_origins),
+            ping_interval=settings.ws_ping_interval,
+            pong_timeout=settings.ws_pong_timeout,
+            connect_timeout=settings.ws_connect_timeout,
+            queue_bytes=settings.ws_queue_bytes,
+            message_bytes=settings.ws_message_bytes,
+            max_channels=settings.ws_max_channels,
+            personal_channels=settings.personal_channels,
+            rates=Rates(
+                commands=settings.ws_command_rate,
+                bytes=settings.ws_byte_rate,
+                subscribes=settings.ws_subscribe_rate,
+                user_commands=settings.ws_user_command_rate,
+                user_bytes=settings.ws_user_byte_rate,
+                patience=settings.ws_patience,
+            ),
+            connections=ConnectionLimits(
+                settings.ws_connection_rate, settings.ws_connections_per_user or None
+            ),
+        )
+
+    @property
+    def counts_users(self) -> bool:
+        """Whether it matters how many connections a user has."""
+        return self.connections.per_user is not None
+
     @property
     def reply_bytes(self) -> int:
         """A reply this large still leaves room in the queue for what comes while it is read."""
@@ -70,3 +103,19 @@ class Door:
         entrance = Entrance(options.connections, clock, self.clients.count)
         object.__setattr__(self, "quotas", quotas)
         object.__setattr__(self, "entrance", entrance)
+
+    def turn_away(self, bearer: str) -> Rejection | None:
+        """Why a connection is not opened; None counts it, and lets it in.
+
+        ``bearer`` is what the request says of who comes; only the connect command may tell.
+        """
+        return self.entrance.turn_away(self._user(bearer) if self.options.counts_users else "")
+
+    def _user(self, bearer: str) -> str:
+        if not bearer:
+            return ""
+        try:
+            principal = self.access.principal(bearer)
+        except TokenError:
+            return ""  # connecting will show it
+        return "" if principal is None else principal.user
