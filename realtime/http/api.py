@@ -17,6 +17,7 @@ from realtime.http import (
     leaderboards,
     limits,
     sessions,
+    tokens,
 )
 from realtime.http.backups import OPERATIONS as BACKUP_OPERATIONS
 from realtime.http.dispatch import Dispatcher
@@ -42,6 +43,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *sessions.OPERATIONS,
     *limits.OPERATIONS,
     *channels.OPERATIONS,
+    *tokens.OPERATIONS,
     *batch.OPERATIONS,
     *admin.OPERATIONS,
     *BACKUP_OPERATIONS,
@@ -89,6 +91,7 @@ def build(
         "sessions": services.sessions,
         "limits": services.limits,
         "channels": services.channels,
+        "revocations": services.revocations,
         "lifetimes": sessions.Lifetimes(
             options.session_idle_timeout, options.session_absolute_timeout
         ),

@@ -10,6 +10,7 @@ from realtime.services.counters import Counters
 from realtime.services.leaderboards import Leaderboards
 from realtime.services.limits import Limits
 from realtime.services.namespaces import Namespace, Namespaces
+from realtime.services.revocations import Revocations
 from realtime.services.sessions import Sessions
 
 __all__ = ["DEFAULT_NAMESPACES", "Services"]
@@ -28,6 +29,7 @@ class Services:
     sessions: Sessions
     limits: Limits
     channels: Channels
+    revocations: Revocations
 
     @classmethod
     def on(cls, backend: Backend, namespaces: Namespaces = DEFAULT_NAMESPACES) -> Services:
@@ -39,4 +41,5 @@ class Services:
             sessions=Sessions(backend),
             limits=Limits(backend),
             channels=Channels(backend, namespaces),
+            revocations=Revocations(backend),
         )
