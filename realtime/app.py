@@ -10,12 +10,10 @@ close first, and what they changed is written last.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator
-from types import FrameType
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from functools import partial
 
 import uvicorn
 import uvloop
@@ -25,6 +23,7 @@ from realtime.collector import Collector
 from realtime.direct import direct_http, rendered
 from realtime.errors import Unavailable
 from realtime.gate import Gate
+from realtime.graceful import GracefulServer
 from realtime.http import api
 from realtime.http.problem import problem
 from realtime.metrics import Probe
@@ -84,7 +83,7 @@ class Application:
             probes=[*self.store.probes(), *_probes(self)],
         )
 
-    def server(self) -> _Server:
+    def server(self) -> GracefulServer:
         """uvicorn, with our protocols at both doors."""
         settings = self.settings
         bounds = HttpBounds(
@@ -115,7 +114,12 @@ class Application:
             timeout_keep_alive=round(bounds.idle_timeout),
             timeout_graceful_shutdown=settings.shutdown_timeout,
         )
-        return _Server(config)
+        return GracefulServer(
+            config,
+            spread=settings.shutdown_spread,
+            close_doors=self.close_doors,
+            flush=self.hub.flush,
+        )
 
     async def load(self) -> str:
         """Bring back what the last process left; one line about it, for people."""
@@ -129,12 +133,12 @@ class Application:
         self.state.reason = words
         log.info("%s", words)
 
-    def background(self, server: _Server) -> list[Coroutine[object, object, None]]:
+    def background(self, server: GracefulServer) -> list[Coroutine[object, object, None]]:
         """What runs beside the doors, each until it is cancelled."""
         own = [self.live.run(), self.hub.run(), self._keep_house(server)]
         return own + self.store.background()
 
-    async def _keep_house(self, server: _Server) -> None:
+    async def _keep_house(self, server: GracefulServer) -> None:
         """Every tick a little, every second a little more."""
         loop = asyncio.get_running_loop()
         rounds = 0
@@ -147,30 +151,15 @@ class Application:
                 self.access.refresh()
                 self.collector.tick()
 
+    def close_doors(self) -> None:
+        """Let nobody in any more who would stay; what has begun goes on."""
+        self.state.leaving = True
+        self.door.entrance.closed = "the service is shutting down"
+
     async def close(self) -> None:
         """Write what is unwritten. The doors are closed by now. Raises SnapshotError."""
         self.state.ready, self.state.reason = False, "shutting down"
         await self.store.close()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server; a signal ends it in good order, and then the process exits 0."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        before = {
-            number: signal.signal(number, self.handle_exit)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        log.info("shutting down on %s", signal.Signals(sig).name)
-        super().handle_exit(sig, frame)
 
 
 def serve(settings: Settings, announce: Callable[[str], None]) -> None:
@@ -208,7 +197,7 @@ async def _serve(settings: Settings, announce: Callable[[str], None]) -> None:
                 task.result()
 
 
-def _stop_if_failed(task: asyncio.Task[None], server: _Server) -> None:
+def _stop_if_failed(task: asyncio.Task[None], server: GracefulServer) -> None:
     """A service that cannot keep house must not pretend to be well: it stops, and exits 1."""
     if not task.cancelled() and task.exception() is not None:
         log.critical("stopping: %r", task.exception())
@@ -259,9 +248,22 @@ def _probes(application: Application) -> list[Probe]:
             lambda: hub.closes.get(CLOSE_SLOW.code, 0),
             counts=True,
         ),
+        *_refusals(application.door.quotas.refusals),
+        *_refusals(application.door.entrance.refusals),
         Probe(
             "collection_seconds",
             "The longest full garbage collection.",
             lambda: application.collector.stats.longest_seconds,
         ),
     ]
+
+
+def _refusals(counted: Mapping[str, int]) -> Iterator[Probe]:
+    """How often each of some limits has refused."""
+    for limit in counted:
+        yield Probe(
+            f"refused_{limit}",
+            f"Refused by the limit of {limit.replace('_', ' ')}.",
+            partial(counted.__getitem__, limit),
+            counts=True,
+        )

@@ -192,7 +192,8 @@ def _problem(status: HTTPStatus, detail: str) -> bytes:
         "detail": detail,
     }
     body = json.dumps(document).encode()
+    retry = b"retry-after: 1\r\n" if status is HTTPStatus.SERVICE_UNAVAILABLE else b""
     return (
         b"HTTP/1.1 %d %b\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n"
-        b"connection: close\r\n\r\n%b" % (status, status.phrase.encode(), len(body), body)
+        b"%bconnection: close\r\n\r\n%b" % (status, status.phrase.encode(), len(body), retry, body)
     )

@@ -13,5 +13,7 @@ class ServiceState:
 
     ready: bool = False
     """Everything is loaded, and we are not on our way out."""
+    leaving: bool = False
+    """We are about to end: what is under way is finished, and others take what is new."""
     reason: str = "loading"
     """Why it is not ready, for a person."""

@@ -64,6 +64,8 @@ class Pages:
         """It can do its work: everything is loaded and the store answers."""
         if not self.state.ready:
             raise Unavailable(f"the service is {self.state.reason}")
+        if self.state.leaving:
+            raise Unavailable("the service is shutting down")
         await self.backend.ping()
         return _text("ready")
 
