@@ -16,6 +16,7 @@ from realtime.http import (
     counters,
     leaderboards,
     limits,
+    namespaces,
     sessions,
     tokens,
 )
@@ -46,6 +47,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *tokens.OPERATIONS,
     *batch.OPERATIONS,
     *admin.OPERATIONS,
+    *namespaces.OPERATIONS,
     *BACKUP_OPERATIONS,
 )
 
