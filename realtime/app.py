@@ -33,11 +33,13 @@ from realtime.services.live import LiveBoards
 from realtime.settings import Settings
 from realtime.state import ServiceState
 from realtime.store import Store, open_store
+from realtime.tokens import Tokens
 from realtime.ws.codes import CLOSE_SLOW
 from realtime.ws.connection import websocket_protocol
 from realtime.ws.door import Door
 from realtime.ws.door import Options as WebSocketOptions
 from realtime.ws.hub import Hub
+from realtime.ws.revoked import close_revoked
 
 __all__ = ["Application", "serve"]
 
@@ -64,13 +66,15 @@ class Application:
         self.state = ServiceState()
         self.store: Store = open_store(settings)
         self.services = Services.on(self.store.backend, settings.namespaces())
-        self.access = Access(settings.keys_path)
+        self.tokens = Tokens.of(settings, self.services.revocations.covers)
+        self.access = Access(settings.keys_path, tokens=self.tokens)
         self.hub = Hub()
         self.live = LiveBoards(
             self.services, self.hub.is_watched, settings.leaderboard_live_interval
         )
         options = WebSocketOptions.of(settings)
         self.door = Door(self.hub, self.services, self.access, options, self.live)
+        self.services.revocations.on_revoked = partial(close_revoked, self.door.clients)
         self.collector = Collector()
         self.services.backend.channels.listen(self.hub.deliver, self.hub.lost)
         self.http = api.build(
@@ -124,6 +128,7 @@ class Application:
     async def load(self) -> str:
         """Bring back what the last process left; one line about it, for people."""
         line = await self.store.load(self.hear)
+        await self.services.revocations.start()
         self.collector.loaded()
         self.state.ready, self.state.reason = True, ""
         return line
@@ -135,7 +140,7 @@ class Application:
 
     def background(self, server: GracefulServer) -> list[Coroutine[object, object, None]]:
         """What runs beside the doors, each until it is cancelled."""
-        own = [self.live.run(), self.hub.run(), self._keep_house(server)]
+        own = [self.live.run(), self.hub.run(), self.tokens.run(), self._keep_house(server)]
         return own + self.store.background()
 
     async def _keep_house(self, server: GracefulServer) -> None:
@@ -159,6 +164,7 @@ class Application:
     async def close(self) -> None:
         """Write what is unwritten. The doors are closed by now. Raises SnapshotError."""
         self.state.ready, self.state.reason = False, "shutting down"
+        await self.services.revocations.close()
         await self.store.close()
 
 

@@ -10,6 +10,7 @@ from realtime.access import Access
 from realtime.commands import CommandError, settings_of
 from realtime.keyfile import KeyFileError
 from realtime.settings import OPTIONS, Settings
+from realtime.tokens import Tokens
 
 __all__ = ["run"]
 
@@ -37,7 +38,7 @@ def check_access(settings: Settings) -> None:
     if settings.keys_file is not None and not settings.keys_file.exists():
         raise CommandError(f"there is no keys file {path}; make a key with {_how_to(settings)}")
     try:
-        access = Access(path)
+        access = Access(path, tokens=Tokens.of(settings))
     except KeyFileError as error:
         raise CommandError(str(error)) from None
     if access.empty and not settings.is_loopback:
