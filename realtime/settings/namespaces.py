@@ -145,13 +145,13 @@ def _contradictions(made: Namespace) -> Iterable[tuple[bool, str]]:
     drops = made.slow is not SlowPolicy.DISCONNECT
     yield (
         made.join_leave and drops,
-        f"join_leave in {{where}} needs slow = disconnect, not {made.slow}: who is dropped a leave "
+        f"join_leave in {{where}} needs slow = disconnect, not {made.slow}: who has a leave dropped "
         "would never hear of it",
     )
     yield (
         made.delta and drops,
         f"delta in {{where}} needs slow = disconnect, not {made.slow}: a difference is of no use "
-        "to who was dropped the one before",
+        "without the one before",
     )
     yield (
         made.recovery is not Recovery.OFF and not made.keeps_history,
