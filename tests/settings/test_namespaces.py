@@ -124,10 +124,8 @@ def test_a_rate_is_a_count_and_a_time(
     found = only(loaded(tmp_path, f"[namespaces.a]\npublish_rate = '{written}'")).publish_rate
     assert found == rate
     assert str(found) == shown
-    assert Settings(namespace_tables={"a": {"publish_rate": "" if rate is None else shown}}) and (
-        only(Settings(namespace_tables={"a": {"publish_rate": str(rate or "")}})).publish_rate
-        == rate
-    )
+    again = Settings(namespace_tables={"a": {"publish_rate": str(found or "")}})
+    assert only(again).publish_rate == rate, "as it is shown it may be written"
 
 
 MISTAKES = [
@@ -183,13 +181,13 @@ MISTAKES = [
     ),
     (
         "[namespaces.a]\nslow = 'latest'\njoin_leave = true",
-        "join_leave in [namespaces.a] needs slow = disconnect, not latest: who is dropped a leave "
-        "would never hear of it",
+        "join_leave in [namespaces.a] needs slow = disconnect, not latest: a leave that is dropped is "
+        "never heard of",
     ),
     (
         "[channels]\nslow = 'drop-oldest'\n[namespaces.a]\ndelta = true",
         "delta in [namespaces.a] needs slow = disconnect, not drop-oldest: a difference is of no "
-        "use to who was dropped the one before",
+        "use without the one before",
     ),
     (
         "[namespaces.a]\ndelta = true\nrecovery = 'off'",
@@ -212,7 +210,8 @@ MISTAKES = [
     ),
     (
         "[namespaces.a]\nprefix = 'b:'\n[namespaces.b]",
-        "prefix in [namespaces.b] is 'b:', as in [namespaces.a]: a channel belongs to one namespace",
+        "prefix in [namespaces.b] is 'b:', as in [namespaces.a]: a channel belongs to one "
+        "namespace",
     ),
     (
         "[namespaces.a]\nprefix = 'leaderboard:x'",
