@@ -18,15 +18,19 @@ from dataclasses import dataclass
 
 import msgspec
 
+from realtime.backends.base import Publication
+from realtime.ws import messages
 from realtime.ws.codes import Close
 
 __all__ = [
     "FRAME_BYTES",
     "FRAME_OBJECTS",
     "HTTP_STREAM",
+    "LAST_CHUNK",
     "SSE",
     "WEBSOCKET",
     "Framing",
+    "chunk",
     "text_frame",
 ]
 
@@ -37,6 +41,12 @@ FRAME_BYTES = 64 * 1024
 """A frame is closed when it would grow over this; clients refuse frames from 1 MiB on."""
 
 LAST_CHUNK = b"0\r\n\r\n"
+
+
+def pushed(head: bytes, item: Publication, epoch: str) -> bytes:
+    """The push. Who subscribed to an empty channel learns its epoch from the first one."""
+    body = messages.publication(*item, epoch=epoch if item.offset == 1 else "")
+    return messages.push(head, b"pub", body)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -50,6 +60,9 @@ class Framing:
     """The object ``{}``, framed."""
     close: Callable[[Close], bytes]
     """The last bytes of a connection, saying why it ends."""
+    publication: Callable[[bytes, Publication, str], bytes] = pushed
+    """The object that a publication becomes; before it the head of its channel's pushes, behind it
+    its epoch."""
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -91,19 +104,19 @@ def _close_frame(close: Close) -> bytes:
     return _frame(0x88, code.to_bytes(2) + reason.encode())
 
 
-def _chunk(data: bytes) -> bytes:
+def chunk(data: bytes) -> bytes:
     """A chunk of a response body; an empty one would end it, so nothing stays nothing."""
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
 def _lines(objects: Sequence[bytes]) -> bytes:
-    return _chunk(b"".join([b"%b\n" % item for item in objects]))
+    return chunk(b"".join([b"%b\n" % item for item in objects]))
 
 
 def _events(objects: Sequence[bytes]) -> bytes:
     """A carriage return between two JSON tokens is white space to us, but ends a line here."""
     events = b"".join([b"data: %b\n\n" % item for item in objects])
-    return _chunk(events.replace(b"\r", b" ") if b"\r" in events else events)
+    return chunk(events.replace(b"\r", b" ") if b"\r" in events else events)
 
 
 def _disconnect(close: Close) -> bytes:
