@@ -17,6 +17,7 @@ __all__ = [
     "RUNNING",
     "STORE",
     "TOKENS",
+    "WEBHOOKS",
     "WHERE",
     "YEARS",
 ]
@@ -34,8 +35,9 @@ ACCESS = "Who may come in"
 BOUNDS = "Bounds"
 CHANNELS = "Channels and WebSocket"
 TOKENS = "Tokens of users"
+WEBHOOKS = "Webhooks"
 FEATURES = "Features"
 RUNNING = "Running"
 
-GROUPS = (WHERE, DATA, STORE, ACCESS, TOKENS, BOUNDS, CHANNELS, FEATURES, RUNNING)
+GROUPS = (WHERE, DATA, STORE, ACCESS, TOKENS, BOUNDS, CHANNELS, WEBHOOKS, FEATURES, RUNNING)
 """In this order."""

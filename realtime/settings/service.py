@@ -48,6 +48,7 @@ from realtime.settings.groups import (
 )
 from realtime.settings.namespaces import CHANNELS_TABLE, NAMESPACES_TABLE
 from realtime.settings.tokens import TokenSettings, check_tokens
+from realtime.settings.webhooks import WebhookSettings, check_webhooks
 
 __all__ = ["CONFIG", "CONFIG_FILE", "MEMORY", "OPTIONS", "Settings", "SettingsError", "load"]
 
@@ -80,7 +81,7 @@ def _check_credentials(name: str) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(ChannelSettings, TokenSettings):
+class Settings(ChannelSettings, TokenSettings, WebhookSettings):
     """What the service was told. Built by `load`; a test may name only what it cares about."""
 
     host: str = option(
@@ -304,6 +305,7 @@ def _check(settings: Settings) -> None:
             "store promise what it can (store_wait)"
         )
     check_tokens(settings)
+    check_webhooks(settings)
     for shorter, longer in (
         ("header_timeout", "request_timeout"),
         ("session_idle_timeout", "session_absolute_timeout"),

@@ -16,6 +16,8 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 
 ORIGINS = ("https://a.example", "https://b.example")
 
+WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
 SAMPLES: dict[str, tuple[str, object]] = {
     "host": ("::1", "::1"),
     "port": ("9000", 9000),
@@ -68,6 +70,12 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "channel_history_ttl": ("1.5", 1.5),
     "personal_channels": ("true", True),
     "strict_namespaces": ("true", True),
+    "webhook_url": ("https://a.example/left", "https://a.example/left"),
+    "webhook_secret": (WEBHOOK_SECRET, Secret(WEBHOOK_SECRET)),
+    "webhook_secret_file": ("/etc/webhook", Path("/etc/webhook")),
+    "webhook_debounce": ("0", 0.0),
+    "webhook_timeout": ("2.5", 2.5),
+    "webhook_max_age": ("3600", 3600.0),
     "leaderboard_live_interval": ("0.5", 0.5),
     "session_idle_timeout": ("60", 60.0),
     "session_absolute_timeout": ("7200", 7200.0),

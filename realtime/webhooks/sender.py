@@ -1,0 +1,233 @@
+"""Departures on their way to whoever wants to be told: at least once each.
+
+The queue lies in the store, and what is here is only what is being sent now. Each round looks
+at all shards and claims as much as may be sent at once; a claim is a lease, so that what a node
+that dies was sending is sent by another one. Only an answer of 2xx, or too high an age, takes
+a departure out of the queue.
+
+    store ──claim──> under way ──2xx──> done
+      ^                  │
+      └────postpone──────┘  anything else; see `realtime.webhooks.pace`
+
+A task exists only for what is being sent. Nobody who publishes, connects or asks ever waits
+for any of this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from realtime.backends.base import BackendUnavailable, Due
+from realtime.metrics import Probe
+from realtime.services.departures import SHARDS, Departures
+from realtime.webhooks.endpoint import Undelivered
+from realtime.webhooks.event import user_left
+from realtime.webhooks.pace import Pace, message_pause
+
+__all__ = ["AT_ONCE", "Figures", "Receiver", "Sender", "probes"]
+
+log = logging.getLogger("realtime.webhooks")
+
+AT_ONCE: Final = 16
+"""Requests under way at the same time."""
+
+LONGEST_ROUND = 1.0
+SHORTEST_ROUND = 0.05
+"""Seconds between two looks at the shards: a quarter of a debounce, if that lies between. While
+more waits than may be sent at once it is the shortest, so that some 300 a second are sent."""
+
+LAST_WORDS = 2.0
+"""Seconds at the end for what is under way to be answered."""
+
+
+class Receiver(Protocol):
+    """See `realtime.webhooks.endpoint.Endpoint`."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def post(self, message: str, body: bytes) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Figures:
+    """For metrics. ``pending`` and ``oldest`` (seconds) are those of the store, of all nodes."""
+
+    pending: int = 0
+    oldest: float = 0.0
+    sent: int = 0
+    failures: int = 0
+    """Tries that failed."""
+    dropped: int = 0
+
+
+class Sender:
+    """One per process; ``run`` until cancelled, then ``close``."""
+
+    def __init__(
+        self,
+        departures: Departures,
+        receiver: Receiver,
+        *,
+        max_age: float,
+        clock: Callable[[], float],
+    ) -> None:
+        """What is older than ``max_age`` seconds is given up. ``clock`` answers seconds, and
+        never steps back."""
+        self.figures = Figures()
+        self._departures = departures
+        self._receiver = receiver
+        self._max_age = round(max_age * 1_000_000)
+        self._round = min(LONGEST_ROUND, max(SHORTEST_ROUND, departures.debounce / 4))
+        self._pace = Pace(AT_ONCE, clock)
+        self._flying: dict[asyncio.Task[None], Due] = {}
+        self._first = 0
+        """The shard that the next round begins with, so that each has its turn."""
+        self._is_short = False
+        """There was more to claim than could be sent."""
+        self._landed = asyncio.Event()
+        self._complaint = ""
+        """What the receiver last had against a message: not logged again and again."""
+
+    async def run(self) -> None:
+        """Claim and send, until cancelled."""
+        while True:
+            try:
+                await self._look()
+            except BackendUnavailable as fault:
+                log.debug("departures cannot be claimed: %s", fault)
+            await self._pause()
+
+    async def close(self) -> None:
+        """Let what is under way come to its end, soon, and give the rest back."""
+        if self._flying:
+            await asyncio.wait(list(self._flying), timeout=LAST_WORDS)
+        left = dict(self._flying)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        try:
+            for due in left.values():
+                await self._departures.postpone(due.departure, delay=0, tries=due.tries)
+        except BackendUnavailable as fault:
+            log.info("what was being sent is sent again when its lease ends: %s", fault)
+        await self._receiver.close()
+
+    async def _pause(self) -> None:
+        """Until the next round is worth it; never so short that sending crowds out all else."""
+        await asyncio.sleep(SHORTEST_ROUND)
+        if not self._is_short:
+            await asyncio.sleep(self._round - SHORTEST_ROUND)
+            return
+        silence = self._pace.silence
+        try:
+            # Not wait_for: it may lose a cancellation that comes with what it waits for.
+            async with asyncio.timeout(min(self._round, silence or self._round)):
+                await self._landed.wait()
+        except TimeoutError:
+            return
+
+    async def _look(self) -> None:
+        """One round over all shards."""
+        self._landed.clear()
+        pending, oldest, self._is_short = 0, 0, False
+        first, self._first = self._first, (self._first + 1) % len(SHARDS)
+        for step in SHARDS:
+            in_shard, age = await self._claim((first + step) % len(SHARDS))
+            pending += in_shard
+            oldest = max(oldest, age)
+        self.figures.pending = pending
+        self.figures.oldest = oldest / 1_000_000
+
+    async def _claim(self, shard: int) -> tuple[int, int]:
+        """Start what may be sent; how many departures the shard has, and the age of the oldest."""
+        while True:
+            free = self._pace.allows(len(self._flying))
+            due, pending, oldest = await self._departures.claim(shard, free)
+            young = [one for one in due if one.age <= self._max_age]
+            for one in young:
+                self._start(one)
+            for one in due:
+                if one.age > self._max_age:
+                    await self._drop(one)
+            await asyncio.sleep(0)  # a store of this process never gives way
+            if len(young) == len(due):
+                self._is_short = self._is_short or (pending > 0 and len(due) == free)
+                return pending, oldest
+
+    async def _drop(self, due: Due) -> None:
+        event = user_left(due.departure)
+        log.error(
+            "given up after %d tries: %s of user %s at %s, %s",
+            *(due.tries, event.type, event.user, event.at, event.id),
+        )
+        self.figures.dropped += 1
+        await self._departures.done(due.departure)
+
+    def _start(self, due: Due) -> None:
+        task = asyncio.get_running_loop().create_task(self._send(due))
+        self._flying[task] = due
+        task.add_done_callback(self._land)
+
+    def _land(self, task: asyncio.Task[None]) -> None:
+        del self._flying[task]
+        self._landed.set()
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            # Its lease ends, and somebody tries again.
+            log.error("a webhook could not be sent", exc_info=fault)
+
+    async def _send(self, due: Due) -> None:
+        """One try, and what came of it."""
+        event = user_left(due.departure)
+        try:
+            await self._receiver.post(event.id, event.encoded())
+        except Undelivered as fault:
+            await self._fail(due, fault)
+            return
+        self.figures.sent += 1
+        if self._pace.heard():
+            log.info("%s can be told again", self._receiver.name)
+        try:
+            await self._departures.done(due.departure)
+        except BackendUnavailable as fault:
+            log.info("%s was heard, and will be sent again: %s", event.id, fault)
+
+    async def _fail(self, due: Due, fault: Undelivered) -> None:
+        self.figures.failures += 1
+        if fault.away:
+            is_news = self._pace.away(fault.retry_after)
+        else:
+            self._pace.heard()
+            is_news = str(fault) != self._complaint
+            self._complaint = str(fault)
+        if is_news:
+            log.warning("%s was not told: %s", self._receiver.name, fault)
+        tries = due.tries + 1
+        delay = message_pause(tries, fault.retry_after)
+        try:
+            await self._departures.postpone(due.departure, delay=delay, tries=tries)
+        except BackendUnavailable as gone:
+            log.debug("a try was not counted: %s", gone)
+
+
+def probes(sender: Sender) -> list[Probe]:
+    """What is known of webhooks, for metrics."""
+    figures = sender.figures
+    return [
+        Probe("webhook_pending", "Webhooks that wait to be heard.", lambda: figures.pending),
+        Probe("webhook_oldest_seconds", "The age of the oldest of them.", lambda: figures.oldest),
+        Probe("webhook_sent", "Webhooks that were heard.", lambda: figures.sent, counts=True),
+        Probe("webhook_failures", "Tries that failed.", lambda: figures.failures, counts=True),
+        Probe(
+            "webhook_dropped",
+            "Webhooks that were given up, since nobody heard them for too long.",
+            lambda: figures.dropped,
+            counts=True,
+        ),
+    ]
