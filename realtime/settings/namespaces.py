@@ -145,8 +145,8 @@ def _contradictions(made: Namespace) -> Iterable[tuple[bool, str]]:
     drops = made.slow is not SlowPolicy.DISCONNECT
     yield (
         made.join_leave and drops,
-        f"join_leave in {{where}} needs slow = disconnect, not {made.slow}: a leave that is dropped "
-        "is never heard of",
+        f"join_leave in {{where}} needs slow = disconnect, not {made.slow}: a leave that is "
+        "dropped is never heard of",
     )
     yield (
         made.delta and drops,

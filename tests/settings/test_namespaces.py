@@ -181,8 +181,8 @@ MISTAKES = [
     ),
     (
         "[namespaces.a]\nslow = 'latest'\njoin_leave = true",
-        "join_leave in [namespaces.a] needs slow = disconnect, not latest: a leave that is dropped is "
-        "never heard of",
+        "join_leave in [namespaces.a] needs slow = disconnect, not latest: a leave that is dropped "
+        "is never heard of",
     ),
     (
         "[channels]\nslow = 'drop-oldest'\n[namespaces.a]\ndelta = true",
