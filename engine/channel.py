@@ -18,7 +18,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["History", "Position", "Publication", "Recovery", "recover"]
+__all__ = [
+    "Guard",
+    "History",
+    "Position",
+    "Publication",
+    "Published",
+    "Recovery",
+    "recover",
+    "recover_latest",
+]
 
 
 class Position(NamedTuple):
@@ -39,6 +48,35 @@ class Publication(NamedTuple):
     """JSON text of an object of strings."""
     channel: bytes | None = None
     """Where it was published, if this is the stream of a whole class of channels."""
+
+
+class Guard(NamedTuple):
+    """What keeps a publication from being made twice, or after a newer one.
+
+    A publication with a ``key`` is made once: for some minutes the same key on the same channel
+    is answered with the first position. One with a ``version`` above 0 is made only if no
+    publication kept by the channel had that version or a newer one; versions of different
+    ``version_epoch`` are not compared, unless this one's is empty.
+    """
+
+    key: bytes | None = None
+    version: int = 0
+    version_epoch: bytes = b""
+
+
+class Published(NamedTuple):
+    """Where a publication came to lie; not ``delivered``: a guard held it back.
+
+    Then this is the position of the first one with the same key, or of the newest one there is.
+    """
+
+    offset: int
+    epoch: str
+    delivered: bool = True
+
+    @property
+    def position(self) -> Position:
+        return Position(self.offset, self.epoch)
 
 
 class History(NamedTuple):
@@ -85,3 +123,18 @@ def recover(since: Position, history: History, limit: int) -> Recovery:
         and missed[-1].offset == position.offset
     )
     return Recovery(complete, missed if complete else [])
+
+
+def recover_latest(since: Position, history: History) -> Recovery:
+    """The newest publication, for those who care for no other, unless it was seen at ``since``.
+
+    ``history`` holds the newest one, if it is kept. Not recovered: there is none, and nothing
+    says that the subscriber has seen the last one there was.
+    """
+    position, newest = history.position, history.publications
+    seen = since.offset == position.offset > 0 and since.epoch != "" and history.covers(since)
+    if seen:
+        return Recovery(True, [])
+    if not newest or newest[-1].offset != position.offset:
+        return Recovery(False, [])
+    return Recovery(True, newest[-1:])

@@ -1,9 +1,12 @@
 """The verbs of channels: publish, history, and what they store.
 
-The history of a channel is a stream whose ids are ``(offset, 0)``, with fields ``d`` (data)
-and ``i`` (who published). A hash beside it holds the position: ``s`` the newest offset, ``e``
-the epoch; and ``pe`` and ``ps``, the same of where the epoch before it ended, if this one
-goes on from there. The hash outlives the stream: see `engine.channel`.
+The history of a channel is a stream whose ids are ``(offset, 0)``, with fields ``d`` (data),
+``i`` (who published), ``t`` (tags) and ``c`` (on which channel, in the mirror of many). A hash
+beside it holds the position: ``s`` the newest offset, ``e`` the epoch; ``pe`` and ``ps``, the
+same of where the epoch before it ended, if this one goes on from there; ``v`` and ``ve`` the
+newest version that a publisher gave. The hash outlives the stream: see `engine.channel`.
+
+What a publication with an idempotency key was answered is a string, ``offset epoch``.
 """
 
 from __future__ import annotations
@@ -11,15 +14,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import islice
 from string import ascii_letters
+from typing import NamedTuple
 
-from engine.channel import History, Position, Publication
-from engine.clock import DAY, HOUR
+from engine.channel import Guard, History, Position, Publication, Published
+from engine.clock import DAY, HOUR, MINUTE
 from engine.core import Core
 from engine.hashes import Hashes
-from engine.keyspace import Hash
+from engine.keyspace import Hash, text
 from engine.stream import Stream, StreamEntry
 
-__all__ = ["ChannelListener", "Channels"]
+__all__ = ["ChannelListener", "Channels", "Mirror"]
 
 PREFIX = b"chan:"
 """What the keys of channels begin with; other features keep hashes under ``META``, too."""
@@ -31,8 +35,23 @@ META_TTL = 30 * DAY
 EMPTY_TTL = HOUR
 """The same of a channel on which nothing was ever published: names are free to ask for."""
 
+RESULT_TTL = 5 * MINUTE
+"""How long an idempotency key is remembered: longer than anybody tries again."""
+
+NOWHERE = (0, "")
+"""Where publications lie that are not kept."""
+
 ChannelListener = Callable[[bytes, Publication, str], None]
 """Called as (channel name, publication, epoch)."""
+
+
+class Mirror(NamedTuple):
+    """A channel that shows what is published on others, at positions of its own."""
+
+    channel: bytes
+    key: bytes
+    size: int
+    ttl: int
 
 
 class Channels:
@@ -62,17 +81,38 @@ class Channels:
         data: bytes,
         *,
         info: bytes | None = None,
+        tags: bytes | None = None,
         size: int = 0,
         ttl: int = 0,
-    ) -> Position:
-        """Append to the history unless ``size`` or ``ttl`` is 0, and deliver. O(1 + listeners)."""
-        position = Position(0, "")
-        if size > 0 and ttl > 0:
-            position = self._append(key, data, info, size, ttl)
-        publication = Publication(position.offset, data, info)
+        guard: Guard | None = None,
+        result: bytes | None = None,
+        mirror: Mirror | None = None,
+    ) -> Published:
+        """Append to the history unless ``size`` or ``ttl`` is 0, and deliver. O(1 + listeners).
+
+        ``guard`` may hold the publication back; versions are those of what is kept. ``result``
+        is where the answer to the guard's key lies. ``mirror`` gets a copy.
+        """
+        keeps = size > 0 and ttl > 0
+        if guard is not None:
+            known = self._known(key, guard, result, keeps)
+            if known is not None:
+                return known
+        if mirror is not None:
+            self._stream(mirror.key, self._core.clock())  # of another type: nothing is done
+        offset, epoch = NOWHERE
+        if keeps:
+            offset, epoch = self._append(key, _fields(data, info, tags), size, ttl, guard)
+        copy = None if mirror is None else self._mirrored(mirror, channel, data, info, tags)
+        if result is not None:
+            self._remember(result, offset, epoch)
+        publication = Publication(offset, data, info, tags)
         for listener in self._listeners:
-            listener(channel, publication, position.epoch)
-        return position
+            listener(channel, publication, epoch)
+        if copy is not None:
+            for listener in self._listeners:
+                listener(*copy)
+        return Published(offset, epoch)
 
     def history(
         self, key: bytes, *, since: Position | None = None, limit: int = 0, reverse: bool = False
@@ -86,7 +126,7 @@ class Channels:
         meta = self._meta(key, now)
         position, past = _position(meta), _past(meta)
         self._refresh(key + META, now, META_TTL if position.offset else EMPTY_TTL)
-        stream = self._core.keyspace.typed(key, now, Stream, "stream")
+        stream = self._stream(key, now)
         if stream is None or limit == 0:
             return History(position, [], past)
         if reverse:
@@ -125,23 +165,61 @@ class Channels:
             self._hashes.update(key, fields, now)
         return len(renewed)
 
-    def _append(self, key: bytes, data: bytes, info: bytes | None, size: int, ttl: int) -> Position:
+    def _known(
+        self, key: bytes, guard: Guard, result: bytes | None, keeps: bool
+    ) -> Published | None:
+        """The answer to what is held back, or None: it is to be made."""
+        now = self._core.clock()
+        first = None if result is None else self._core.keyspace.string(result, now)
+        if first is not None:
+            offset, _, epoch = text(first).partition(b" ")
+            return Published(int(offset), epoch.decode(), delivered=False)
+        if guard.version <= 0 or not keeps:
+            return None
+        meta = self._meta(key, now)
+        if _is_newer(guard, meta):
+            return None
+        self._refresh(key + META, now)
+        return Published(*_position(meta), delivered=False)
+
+    def _remember(self, result: bytes, offset: int, epoch: str) -> None:
+        answer = b"%d %b" % (offset, epoch.encode())
+        self._core.put_string(result, answer, self._core.clock() + RESULT_TTL)
+
+    def _mirrored(
+        self, mirror: Mirror, channel: bytes, data: bytes, info: bytes | None, tags: bytes | None
+    ) -> tuple[bytes, Publication, str]:
+        """Append to the mirror, if it keeps anything; what its listeners are to hear."""
+        offset, epoch = NOWHERE
+        if mirror.size > 0 and mirror.ttl > 0:
+            fields = (*_fields(data, info, tags), b"c", channel)
+            offset, epoch = self._append(mirror.key, fields, mirror.size, mirror.ttl, None)
+        return mirror.channel, Publication(offset, data, info, tags, channel), epoch
+
+    def _append(
+        self, key: bytes, fields: tuple[bytes, ...], size: int, ttl: int, guard: Guard | None
+    ) -> tuple[int, str]:
         core = self._core
         now = core.clock()
         top, epoch = _position(self._meta(key, now))
-        stream = core.keyspace.typed(key, now, Stream, "stream")
+        stream = self._stream(key, now)
         if stream is None:
             stream = Stream()
             core.keyspace.put(key, stream)
         top += 1
-        fields = (b"d", data) if info is None else (b"d", data, b"i", info)
         stream.append((top, 0), fields)
         stream.trim(size)
         core.announce(b"XADD", key, b"MAXLEN", b"%d" % size, b"%d-0" % top, *fields)
         core.move_deadline(key, now + ttl)
-        self._hashes.update(key + META, {b"s": b"%d" % top}, now)
+        marks = {b"s": b"%d" % top}
+        if guard is not None and guard.version > 0:
+            marks |= {b"v": b"%d" % guard.version, b"ve": guard.version_epoch}
+        self._hashes.update(key + META, marks, now)
         self._refresh(key + META, now)
-        return Position(top, epoch)
+        return top, epoch
+
+    def _stream(self, key: bytes, now: int) -> Stream | None:
+        return self._core.keyspace.typed(key, now, Stream, "stream")
 
     def _meta(self, key: bytes, now: int) -> Hash:
         """The channel's position, made now if it has none: then older publications are void."""
@@ -180,7 +258,19 @@ def _positions(meta: Hash) -> list[Position]:
 def _publication(entry: StreamEntry) -> Publication:
     (offset, _), parts = entry
     fields = dict(zip(parts[::2], parts[1::2], strict=True))
-    return Publication(offset, fields.get(b"d", b"null"), fields.get(b"i"))
+    get = fields.get
+    return Publication(offset, get(b"d", b"null"), get(b"i"), get(b"t"), get(b"c"))
+
+
+def _fields(data: bytes, info: bytes | None, tags: bytes | None) -> tuple[bytes, ...]:
+    fields = (b"d", data) if info is None else (b"d", data, b"i", info)
+    return fields if tags is None else (*fields, b"t", tags)
+
+
+def _is_newer(guard: Guard, meta: Hash) -> bool:
+    """Whether a guarded publication comes after the newest version of its channel."""
+    foreign = guard.version_epoch not in (b"", meta.get(b"ve", b""))
+    return foreign or guard.version > int(meta.get(b"v", b"0"))
 
 
 def epoch_letters(numbers: Callable[[int], int]) -> str:

@@ -23,7 +23,11 @@ STDLIB = set(sys.stdlib_module_names)
 Rule = tuple[set[str], set[str]]
 """(what may be imported besides the standard library, what of the standard library may not)"""
 
-SEAM = {"realtime.backends.base", "realtime.backends.keys"}
+SEAM = {
+    "realtime.backends.base",
+    "realtime.backends.base_channels",
+    "realtime.backends.keys",
+}
 CONCRETE = {
     "realtime.backends.embedded",
     "realtime.backends.embedded_channels",

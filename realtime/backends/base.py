@@ -20,13 +20,27 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from engine.channel import History, Position, Publication, Recovery, recover
+from engine.channel import Recovery, recover, recover_latest
 from engine.departures import HARVEST, Claimed, Departure, DepartureKeys, Due
 from engine.errors import EngineError, NotAnInteger, OutOfBounds, WrongType
 from engine.limits import NEVER, Decision, FixedWindow, LimitRule, SlidingWindow, TokenBucket
 from engine.ranking import Entry, Keep, Page, Ranking, Standing, Submission, Submit
 from engine.sessions import Patched
 from engine.sessions import StoredSession as Session
+from realtime.backends.base_channels import (
+    ChannelListener,
+    Channels,
+    ClientInfo,
+    Guard,
+    History,
+    LossListener,
+    Position,
+    Presence,
+    PresenceStats,
+    Publication,
+    Published,
+    Wildcard,
+)
 
 __all__ = [
     "HARVEST",
@@ -49,6 +63,7 @@ __all__ = [
     "EngineError",
     "Entry",
     "FixedWindow",
+    "Guard",
     "Hashes",
     "History",
     "ImmediateBuckets",
@@ -61,7 +76,9 @@ __all__ = [
     "Patched",
     "Position",
     "Presence",
+    "PresenceStats",
     "Publication",
+    "Published",
     "Ranking",
     "Recovery",
     "Session",
@@ -76,9 +93,11 @@ __all__ = [
     "TokenBucket",
     "Values",
     "Watches",
+    "Wildcard",
     "WritesRefused",
     "WrongType",
     "recover",
+    "recover_latest",
 ]
 
 
@@ -113,14 +132,6 @@ class SessionKeys(NamedTuple):
 
     record: bytes
     by_user: bytes | None
-
-
-class ClientInfo(NamedTuple):
-    """Who stands behind a connection. ``info`` is JSON text, or None."""
-
-    client: str
-    user: str
-    info: bytes | None = None
 
 
 class Values(Protocol):
@@ -270,70 +281,8 @@ class Sessions(Protocol):
         """End every session of the user; how many there were."""
 
 
-ChannelListener = Callable[[bytes, Publication, str], None]
-"""Called as (channel name, publication, epoch), in order; embedded before ``publish`` returns."""
-
-LossListener = Callable[[bytes], None]
-"""Called with the name of a channel."""
-
 ChangeListener = Callable[[bytes | None], None]
 """Called with a key that may have changed; None: any may have."""
-
-
-class Channels(Protocol):
-    """Publications; a channel's name is bytes."""
-
-    async def publish(
-        self, channel: bytes, data: bytes, *, info: bytes | None = None, size: int = 0, ttl: int = 0
-    ) -> Position:
-        """Deliver, and append to the history unless ``size`` or ``ttl`` is 0."""
-
-    async def publish_next(
-        self, channel: bytes, data: bytes, *, version: bytes, after: int
-    ) -> bool:
-        """Deliver ``data``, and count the counter ``version`` on from ``after``.
-
-        False, and nothing is done, if the counter is not at ``after`` (absent is 0): somebody
-        else was first. Nothing is kept. ``version`` belongs to the board of the channel."""
-
-    async def history(
-        self,
-        channel: bytes,
-        *,
-        since: Position | None = None,
-        limit: int = 0,
-        reverse: bool = False,
-    ) -> History:
-        """Up to ``limit`` publications (0: the position only; negative: all), exclusive of
-        ``since``; ``since`` is compared by offset only. A channel that has none gets an epoch."""
-
-    async def remove_history(self, channel: bytes) -> None:
-        """Drop the publications; the position lives on."""
-
-    def listen(
-        self, listener: ChannelListener, lost: LossListener | None = None
-    ) -> Callable[[], None]:
-        """Hear the publications of subscribed channels; answers the function that ends it.
-
-        ``lost`` hears of channels of which some may be missing: subscribers have to recover."""
-
-    async def subscribe(self, channel: bytes) -> None:
-        """This process wants the channel's publications from now on."""
-
-    async def unsubscribe(self, channel: bytes) -> None: ...
-
-
-class Presence(Protocol):
-    """Who is subscribed to what."""
-
-    async def add(self, channel: bytes, info: ClientInfo) -> None: ...
-
-    async def remove(self, channel: bytes, client: str) -> None: ...
-
-    async def members(self, channel: bytes) -> list[ClientInfo]: ...
-
-    async def channels(self) -> dict[bytes, int]:
-        """Channels with somebody in them, and how many."""
 
 
 class Departures(Protocol):

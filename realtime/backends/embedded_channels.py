@@ -11,16 +11,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from engine.channels import Mirror
 from engine.engine import Engine
 from realtime.backends.base import (
     ChangeListener,
     ChannelListener,
     ClientInfo,
+    Guard,
     History,
     LossListener,
     Position,
+    PresenceStats,
+    Published,
+    Wildcard,
 )
-from realtime.backends.keys import channel_key
+from realtime.backends.keys import channel_key, result_key
 
 __all__ = ["ALL_ADMITTED", "Admission", "Channels", "Presence", "Watches"]
 
@@ -58,13 +63,31 @@ class Channels:
         self._admit = admission.admit
 
     async def publish(
-        self, channel: bytes, data: bytes, *, info: bytes | None = None, size: int = 0, ttl: int = 0
-    ) -> Position:
-        if size > 0 and ttl > 0:  # else nothing is kept, and nothing needs to be written
-            self._admit()
-        return self._channels.publish(
-            channel, channel_key(channel), data, info=info, size=size, ttl=ttl
-        )
+        self,
+        channel: bytes,
+        data: bytes,
+        *,
+        info: bytes | None = None,
+        tags: bytes | None = None,
+        size: int = 0,
+        ttl: int = 0,
+        guard: Guard | None = None,
+        wildcard: Wildcard | None = None,
+    ) -> Published:
+        publish = self._channels.publish
+        if guard is None and wildcard is None:
+            if size > 0 and ttl > 0:  # else nothing is kept, and nothing needs to be written
+                self._admit()
+            key = channel_key(channel)
+            return publish(channel, key, data, info=info, tags=tags, size=size, ttl=ttl)
+        self._admit()
+        key = _key(channel, wildcard)
+        mirror = None if wildcard is None else _mirror(wildcard)
+        result = None if guard is None or guard.key is None else result_key(key, guard.key)
+        return publish(
+            channel, key, data, info=info, tags=tags, size=size, ttl=ttl,
+            guard=guard, result=result, mirror=mirror,
+        )  # fmt: skip
 
     async def publish_next(
         self, channel: bytes, data: bytes, *, version: bytes, after: int
@@ -83,14 +106,15 @@ class Channels:
         since: Position | None = None,
         limit: int = 0,
         reverse: bool = False,
+        wildcard: Wildcard | None = None,
     ) -> History:
         return self._channels.history(
-            channel_key(channel), since=since, limit=limit, reverse=reverse
+            _key(channel, wildcard), since=since, limit=limit, reverse=reverse
         )
 
-    async def remove_history(self, channel: bytes) -> None:
+    async def remove_history(self, channel: bytes, *, wildcard: Wildcard | None = None) -> None:
         self._admit()
-        self._channels.remove_history(channel_key(channel))
+        self._channels.remove_history(_key(channel, wildcard))
 
     def listen(
         self, listener: ChannelListener, lost: LossListener | None = None
@@ -107,7 +131,7 @@ class Channels:
 
         return unlisten_both
 
-    async def subscribe(self, channel: bytes) -> None:
+    async def subscribe(self, channel: bytes, *, wildcard: Wildcard | None = None) -> None:
         """Every publication of this engine is made in this process: it is only noted."""
         self._subscribed.add(channel)
 
@@ -121,25 +145,78 @@ class Channels:
                 lost(channel)
 
 
+def _key(channel: bytes, wildcard: Wildcard | None) -> bytes:
+    return channel_key(channel, None if wildcard is None else wildcard.channel)
+
+
+def _mirror(wildcard: Wildcard) -> Mirror:
+    return Mirror(wildcard.channel, channel_key(wildcard.channel), wildcard.size, wildcard.ttl)
+
+
 class Presence:
     """Who is here. It is not stored: when the process dies, nobody is here."""
 
     def __init__(self) -> None:
-        self._channels: dict[bytes, dict[str, ClientInfo]] = {}
+        self._channels: dict[bytes, _Room] = {}
 
-    async def add(self, channel: bytes, info: ClientInfo) -> None:
-        self._channels.setdefault(channel, {})[info.client] = info
+    async def add(self, channel: bytes, info: ClientInfo) -> bool:
+        return self._channels.setdefault(channel, _Room()).enter(info)
 
-    async def remove(self, channel: bytes, client: str) -> None:
-        members = self._channels.get(channel)
-        if members is not None and members.pop(client, None) is not None and not members:
+    async def remove(self, channel: bytes, client: str) -> bool:
+        room = self._channels.get(channel)
+        if room is None:
+            return False
+        last = room.exit(client)
+        if not room.clients:
             del self._channels[channel]
+        return last
 
     async def members(self, channel: bytes) -> list[ClientInfo]:
-        return list(self._channels.get(channel, {}).values())
+        room = self._channels.get(channel)
+        return [] if room is None else list(room.clients.values())
+
+    async def stats(self, channel: bytes) -> PresenceStats:
+        room = self._channels.get(channel)
+        return PresenceStats(0, 0) if room is None else room.stats()
 
     async def channels(self) -> dict[bytes, int]:
-        return {channel: len(members) for channel, members in self._channels.items()}
+        return {channel: len(room.clients) for channel, room in self._channels.items()}
+
+
+class _Room:
+    """Who is in one channel."""
+
+    __slots__ = ("clients", "users")
+
+    def __init__(self) -> None:
+        self.clients: dict[str, ClientInfo] = {}
+        self.users: dict[str, int] = {}
+        """User -> connections, for those who have a name."""
+
+    def enter(self, info: ClientInfo) -> bool:
+        """Whether the user comes with its first connection."""
+        before = self.clients.get(info.client)
+        if before is not None and before.user != info.user:
+            self.exit(info.client)
+            before = None
+        self.clients[info.client] = info
+        if before is not None or not info.user:
+            return False
+        count = self.users[info.user] = self.users.get(info.user, 0) + 1
+        return count == 1
+
+    def exit(self, client: str) -> bool:
+        """Whether the user goes with its last connection."""
+        info = self.clients.pop(client, None)
+        if info is None or not info.user:
+            return False
+        count = self.users.pop(info.user) - 1
+        if count:
+            self.users[info.user] = count
+        return count == 0
+
+    def stats(self) -> PresenceStats:
+        return PresenceStats(len(self.clients), len(self.users))
 
 
 class Watches:

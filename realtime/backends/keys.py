@@ -24,6 +24,7 @@ __all__ = [
     "META",
     "RULES",
     "UNTIL",
+    "USERS",
     "VERSION",
     "board_key",
     "board_of",
@@ -34,6 +35,7 @@ __all__ = [
     "departure_shard",
     "idempotency_key",
     "presence_key",
+    "result_key",
     "rule_key",
     "session_key",
     "shard_of",
@@ -44,6 +46,7 @@ __all__ = [
 META = b":meta"
 RULES = b":rules"
 UNTIL = b":until"
+USERS = b":users"
 VERSION = b":version"
 
 LIVE = b":live"
@@ -65,15 +68,22 @@ def _escaped(name: bytes) -> bytes:
     return name
 
 
-def _tagged(name: bytes) -> bytes:
-    """The name as a hash tag; after a tag of its own it stands once more, whole."""
+def _tag(name: bytes) -> bytes | None:
+    """The tag of its own that a name has."""
     start = name.find(b"{")
     end = name.find(b"}", start + 2) if start >= 0 else -1
-    if end < 0 or name[start + 1 : start + 2] == b"}":
-        return b"{%b}" % _escaped(name)
+    return None if end < 0 or name[start + 1 : start + 2] == b"}" else name[start + 1 : end]
+
+
+def _tagged(name: bytes) -> bytes:
+    """The name as a hash tag; after a tag of its own it stands once more, whole."""
+    tag = _tag(name)
+    return b"{%b}" % _escaped(name) if tag is None else _in_slot_of(tag, name)
+
+
+def _in_slot_of(tag: bytes, name: bytes) -> bytes:
     # Suffixes begin with a colon, so the name must not hold one here.
-    whole = _escaped(name).replace(b":", b"%3A")
-    return b"{%b}=%b" % (_escaped(name[start + 1 : end]), whole)
+    return b"{%b}=%b" % (_escaped(tag), _escaped(name).replace(b":", b"%3A"))
 
 
 def board_key(board: bytes) -> bytes:
@@ -126,20 +136,34 @@ def user_key(user: bytes) -> bytes:
     return b"user:{%b}:%b" % (shard_of(user), user)
 
 
-def channel_key(channel: bytes) -> bytes:
-    """Stream, the offset is the id; ``+ META`` a hash with epoch ``e`` and newest offset ``s``."""
-    return b"chan:" + _tagged(channel)
+def channel_key(channel: bytes, wildcard: bytes | None = None) -> bytes:
+    """Stream, the offset is the id; ``+ META`` a hash with epoch ``e`` and newest offset ``s``.
+
+    A channel that is also shown on the channel ``wildcard`` lies in the slot of that one.
+    """
+    if wildcard is None:
+        return b"chan:" + _tagged(channel)
+    return b"chan:" + _in_slot_of(_tag(wildcard) or wildcard, channel)
 
 
-def topic_key(channel: bytes) -> bytes:
+def result_key(stream: bytes, key: bytes) -> bytes:
+    """String, where the publication with an idempotency key came to lie: offset and epoch.
+
+    ``stream`` is the key of the channel; a name in it is followed by a colon nowhere else.
+    """
+    return b"%b:idem:%b" % (stream, key)
+
+
+def topic_key(channel: bytes, wildcard: bytes | None = None) -> bytes:
     """What a store's own pub/sub calls the channel: in the slot of what is published with it."""
     if channel.startswith(_LIVE_PREFIX) and len(channel) > len(_LIVE_PREFIX):
         return board_key(channel[len(_LIVE_PREFIX) :]) + LIVE
-    return channel_key(channel)
+    return channel_key(channel, wildcard)
 
 
 def presence_key(channel: bytes) -> bytes:
-    """Hash, client -> who it is; ``+ UNTIL`` a sorted set, client -> when it is taken for gone."""
+    """Hash, client -> who it is; ``+ UNTIL`` a sorted set, client -> when it is taken for gone;
+    ``+ USERS`` a hash, user -> number of connections."""
     return b"pres:" + _tagged(channel)
 
 

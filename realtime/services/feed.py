@@ -63,7 +63,8 @@ class Feed:
 
     async def publish(self, data: bytes) -> Position:
         """Tell all nodes, this one too. O(1). Raises BackendUnavailable."""
-        return await self._channels.publish(self._name, data, size=self._size, ttl=self._ttl)
+        publish = self._channels.publish
+        return (await publish(self._name, data, size=self._size, ttl=self._ttl)).position
 
     def listen(self, handler: Handler) -> Callable[[], None]:
         """Hear what is handed over from now on; answers the function that ends it."""

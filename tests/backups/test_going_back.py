@@ -22,7 +22,7 @@ from tests.backups.conftest import Keeper, Open
 async def publish(keeper: Keeper, *numbers: int) -> Position:
     position = Position(0, "")
     for number in numbers:
-        position = await keeper.embedded.channels.publish("news", b"%d" % number)
+        position = (await keeper.embedded.channels.publish("news", b"%d" % number)).position
     return position
 
 

@@ -6,7 +6,15 @@ import asyncio
 
 import pytest
 
-from realtime.backends.base import Backend, ClientInfo, History, Position, Publication, recover
+from realtime.backends.base import (
+    Backend,
+    ClientInfo,
+    History,
+    Position,
+    Publication,
+    Published,
+    recover,
+)
 from realtime.backends.keys import META, VERSION, board_key, channel_key
 
 from .conftest import Store
@@ -43,7 +51,7 @@ async def test_publications_are_delivered_in_order(store: Store) -> None:
 
 
 async def test_a_channel_without_history_has_no_positions(backend: Backend) -> None:
-    assert await backend.channels.publish(CHANNEL, b"1") == Position(0, "")
+    assert await backend.channels.publish(CHANNEL, b"1") == Published(0, "")
     assert (await backend.channels.history(CHANNEL, limit=-1)).publications == []
 
 

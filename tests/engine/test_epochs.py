@@ -17,7 +17,8 @@ SURVIVED, LOST = 5, 3
 def publish(engine: Engine, *numbers: int) -> Position:
     position = Position(0, "")
     for number in numbers:
-        position = engine.channels.publish(b"news", KEY, b"%d" % number, size=100, ttl=HOUR)
+        made = engine.channels.publish(b"news", KEY, b"%d" % number, size=100, ttl=HOUR)
+        position = made.position
     return position
 
 

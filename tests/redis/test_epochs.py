@@ -29,7 +29,8 @@ LIMIT = 100
 async def publish(backend: Backend, *numbers: int) -> Position:
     position = Position(0, "")
     for number in numbers:
-        position = await backend.channels.publish(b"news", b"%d" % number, size=100, ttl=MINUTE)
+        made = await backend.channels.publish(b"news", b"%d" % number, size=100, ttl=MINUTE)
+        position = made.position
     return position
 
 

@@ -137,7 +137,8 @@ def answers(pair: Pair, backend: Backend, epochs: dict[str, str]) -> list[Any]:
 def publish_on(pair: Pair, backend: Backend, *numbers: int) -> Position:
     position = Position(0, "")
     for number in numbers:
-        position = pair.run(backend.channels.publish(b"news", b"%d" % number, size=100, ttl=MINUTE))
+        made = pair.run(backend.channels.publish(b"news", b"%d" % number, size=100, ttl=MINUTE))
+        position = made.position
     return position
 
 

@@ -70,7 +70,7 @@ async def test_recovery_vectors(serve: Serve, row: Row, suspending: bool) -> Non
 async def publish(house: House, count: int, channel: str = "c") -> Position:
     position = Position(0, "")
     for number in range(1, count + 1):
-        position = await house.services.channels.publish(channel, b"%d" % number)
+        position = (await house.services.channels.publish(channel, b"%d" % number)).position
     return position
 
 

@@ -27,6 +27,7 @@ from realtime.backends.base import (
     LossListener,
     Position,
     Publication,
+    Wildcard,
     recover,
 )
 from realtime.backends.keys import topic_key
@@ -54,17 +55,20 @@ MAX_MISSED = 10_000
 AGAIN = 0.1
 """Seconds before a history that could not be read is asked for again."""
 
-ReadHistory = Callable[[bytes, Position], Awaitable[History]]
-"""Called as (channel, since)."""
+ReadHistory = Callable[[bytes, Position, Wildcard | None], Awaitable[History]]
+"""Called as (channel, since, wildcard)."""
 
 
 class Topic:
     """A channel that somebody here wants to hear."""
 
-    __slots__ = ("channel", "heard_at", "held", "last", "link", "name", "noted", "subscribed")
+    __slots__ = (
+        "channel", "heard_at", "held", "last", "link", "name", "noted", "subscribed", "wildcard",
+    )  # fmt: skip
 
-    def __init__(self, channel: bytes, name: bytes, link: Link) -> None:
+    def __init__(self, channel: bytes, wildcard: Wildcard | None, name: bytes, link: Link) -> None:
         self.channel = channel
+        self.wildcard = wildcard
         self.name = name
         self.link = link
         self.subscribed: asyncio.Future[Any]
@@ -130,11 +134,11 @@ class Broker:
 
         return unlisten
 
-    async def subscribe(self, channel: bytes) -> None:
+    async def subscribe(self, channel: bytes, wildcard: Wildcard | None = None) -> None:
         """Hear a channel; answers once the server has confirmed it. O(1) if it has already."""
         topic = self._topics.get(channel)
         if topic is None:
-            topic = self._open(channel)
+            topic = self._open(channel, wildcard)
         elif topic.failed:
             topic.subscribed = self._ask_for(topic)
         try:
@@ -211,9 +215,9 @@ class Broker:
         self._probes.restart(link)
         self._resubscribe(link, [topic for topic in self._topics.values() if topic.link is link])
 
-    def _open(self, channel: bytes) -> Topic:
-        name = topic_key(channel)
-        topic = Topic(channel, name, self._home(name))
+    def _open(self, channel: bytes, wildcard: Wildcard | None) -> Topic:
+        name = topic_key(channel, None if wildcard is None else wildcard.channel)
+        topic = Topic(channel, wildcard, name, self._home(name))
         topic.subscribed = self._ask_for(topic)
         self._topics[channel] = self._by_name[name] = topic
         return topic
@@ -330,7 +334,7 @@ class Broker:
                 await asyncio.shield(subscribed)
                 had = topic.last or topic.noted
                 if had is not None:
-                    history = await self.read_history(topic.channel, had)
+                    history = await self.read_history(topic.channel, had, topic.wildcard)
                     if topic.subscribed is not subscribed:
                         return  # the link was lost meanwhile: whoever subscribed anew goes on
                     self._follow(topic, had, history)
@@ -361,10 +365,17 @@ class Broker:
 
 
 def _publication(message: bytes) -> tuple[Publication, str]:
-    """``offset:epoch:length of info:`` and then info and data, as ``publish.lua`` writes it."""
-    offset, epoch, length, rest = message.split(b":", 3)
-    size = int(length)
-    return Publication(int(offset), rest[size:], rest[:size] or None), epoch.decode()
+    """What ``_append.lua`` says a message is."""
+    offset, epoch, lengths, rest = message.split(b":", 3)
+    if b"," not in lengths:
+        size = int(lengths)
+        return Publication(int(offset), rest[size:], rest[:size] or None), epoch.decode()
+    info, tags, channel = [int(length) for length in lengths.split(b",")]
+    tags += info
+    channel += tags
+    parts = (rest[channel:], rest[:info], rest[info:tags], rest[tags:channel])
+    data, *others = parts
+    return Publication(int(offset), data, *[one or None for one in others]), epoch.decode()
 
 
 def _seen(asked: asyncio.Future[Any]) -> None:

@@ -6,6 +6,7 @@ is in Redis is a copy: after an outage, or a failover that lost some of it, it i
 
     pres:{channel}         hash, client -> user and info
     pres:{channel}:until   sorted set, client -> when it is taken for gone (µs)
+    pres:{channel}:users   hash, user -> number of connections; whoever has no name is ""
     node:{id}              hash, channel -> how many clients of this node are in it
     nodes                  sorted set, node -> when it is taken for gone (µs)
 """
@@ -17,16 +18,17 @@ from collections.abc import Sequence
 
 import msgspec
 
-from realtime.backends.base import BackendUnavailable, ClientInfo
-from realtime.backends.keys import UNTIL, presence_key
+from realtime.backends.base import BackendUnavailable, ClientInfo, PresenceStats
+from realtime.backends.keys import UNTIL, USERS, presence_key
 from realtime.backends.redis.calls import Calls
 from realtime.backends.redis.scripts import load
 
 __all__ = ["Presence"]
 
-ADD = load("presence_add", writes=False)
-REMOVE = load("presence_remove", writes=False)
+ADD = load("presence_add", "_presence", writes=False)
+REMOVE = load("presence_remove", "_presence", writes=False)
 MEMBERS = load("presence_members", writes=False)
+STATS = load("presence_stats", "_presence", writes=False)
 COUNT = load("node_count", writes=False)
 NODES = load("nodes", writes=False)
 
@@ -35,8 +37,9 @@ NODES_KEY = b"nodes"
 AT_ONCE = 500
 """Clients, or channels, in one command of a refresh."""
 
+
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple[str, bytes | None]).decode
+_decode = msgspec.msgpack.Decoder(tuple[bytes | None, bytes | None]).decode
 
 
 class Presence:
@@ -52,22 +55,27 @@ class Presence:
         self._here: dict[bytes, dict[str, ClientInfo]] = {}
         self._wake = asyncio.Event()
 
-    async def add(self, channel: bytes, info: ClientInfo) -> None:
+    async def add(self, channel: bytes, info: ClientInfo) -> bool:
         self._here.setdefault(channel, {})[info.client] = info
-        await asyncio.gather(self._write(channel, [info]), self._count([channel]))
+        first, _ = await asyncio.gather(self._write(channel, [info]), self._count([channel]))
+        return first
 
-    async def remove(self, channel: bytes, client: str) -> None:
+    async def remove(self, channel: bytes, client: str) -> bool:
         members = self._here.get(channel, {})
         members.pop(client, None)
         if not members:
             self._here.pop(channel, None)
         removed = self._calls.run(REMOVE, _keys(channel), client.encode())
-        await asyncio.gather(removed, self._count([channel]))
+        last, _ = await asyncio.gather(removed, self._count([channel]))
+        return bool(last)
 
     async def members(self, channel: bytes) -> list[ClientInfo]:
         found = iter(await self._calls.run(MEMBERS, _keys(channel)))
         pairs = zip(found, found, strict=True)
-        return [ClientInfo(client.decode(), *_decode(who)) for client, who in pairs]
+        return [_client(client, who) for client, who in pairs]
+
+    async def stats(self, channel: bytes) -> PresenceStats:
+        return PresenceStats(*await self._calls.run(STATS, _keys(channel)))
 
     async def channels(self) -> dict[bytes, int]:
         counts: dict[bytes, int] = {}
@@ -114,13 +122,10 @@ class Presence:
                 ]
                 await self._write(channel, some)
 
-    async def _write(self, channel: bytes, infos: Sequence[ClientInfo]) -> None:
-        who = [
-            part
-            for info in infos
-            for part in (info.client.encode(), _encode((info.user, info.info)))
-        ]
-        await self._calls.run(ADD, _keys(channel), self._ttl, *who)
+    async def _write(self, channel: bytes, infos: Sequence[ClientInfo]) -> bool:
+        """Whether one of them is the first connection of its user."""
+        who = [part for info in infos for part in (info.client.encode(), _who(info))]
+        return bool(await self._calls.run(ADD, _keys(channel), self._ttl, *who))
 
     async def _announce(self) -> None:
         """Say that this node lives, and what is in use here."""
@@ -141,6 +146,18 @@ class Presence:
         await self._calls.run(COUNT, [self._node_key], self._ttl, begins, *counts)
 
 
+def _who(info: ClientInfo) -> bytes:
+    """``length of user:``, the user, for the scripts; and what else is said of the client."""
+    user = info.user.encode()
+    return b"%d:%b%b" % (len(user), user, _encode((info.info, info.chan_info)))
+
+
+def _client(client: bytes, who: bytes) -> ClientInfo:
+    length, _, rest = who.partition(b":")
+    end = int(length)
+    return ClientInfo(client.decode(), rest[:end].decode(), *_decode(rest[end:]))
+
+
 def _keys(channel: bytes) -> list[bytes]:
     key = presence_key(channel)
-    return [key, key + UNTIL]
+    return [key, key + UNTIL, key + USERS]

@@ -1,14 +1,23 @@
--- Take clients for present until a deadline. KEYS: who, until. ARGV: ttl, client, who, client, who, ...
+-- Take clients for present until a deadline. ARGV: ttl, client, who, client, who, ...
+-- Answers whether one of them is the first connection of a user who has a name.
 local now = now_us()
 local gone = now + tonumber(ARGV[1])
+local first = 0
+bury(now)
 for at = 2, #ARGV, 2 do
-  redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1])
-  redis.call('ZADD', KEYS[2], whole(gone), ARGV[at])
+  local client, who = ARGV[at], ARGV[at + 1]
+  local user, before = user_of(who), redis.call('HGET', KEYS[1], client)
+  if before and user_of(before) ~= user then
+    take_out(client)
+    before = false
+  end
+  if not before and count(user, 1) == 1 and user ~= '' then
+    first = 1
+  end
+  redis.call('HSET', KEYS[1], client, who)
+  redis.call('ZADD', KEYS[2], whole(gone), client)
 end
--- Those whose node died are nobody's business but everybody's.
-for _, client in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', whole(now))) do
-  redis.call('HDEL', KEYS[1], client)
-  redis.call('ZREM', KEYS[2], client)
+for _, key in ipairs(KEYS) do
+  redis.call('PEXPIREAT', key, deadline_ms(gone))
 end
-redis.call('PEXPIREAT', KEYS[1], deadline_ms(gone))
-redis.call('PEXPIREAT', KEYS[2], deadline_ms(gone))
+return first

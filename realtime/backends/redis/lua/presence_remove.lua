@@ -1,3 +1,3 @@
--- KEYS: who, until. ARGV: client.
-redis.call('HDEL', KEYS[1], ARGV[1])
-redis.call('ZREM', KEYS[2], ARGV[1])
+-- ARGV: client. Answers whether it was the last connection of a user who has a name.
+bury(now_us())
+return take_out(ARGV[1]) and 1 or 0
