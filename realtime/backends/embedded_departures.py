@@ -51,7 +51,9 @@ class Departures:
     async def leave(self, user: bytes) -> None:
         """O(log users)."""
         shard = departure_shard(user)
-        self._here[shard].discard(user)
+        if user not in self._here[shard]:
+            return
+        self._here[shard].remove(user)
         if self._may_write(shard):
             self._departures.leave(departure_keys(shard), user)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from realtime.access import Access
 from realtime.services import Services
+from realtime.services.departures import Departures
 from realtime.services.live import LiveBoards
 from realtime.settings import Settings
 from realtime.tokens import TokenError
@@ -94,6 +95,8 @@ class Door:
     options: Options
     live: LiveBoards
     clients: Clients[Client] = field(default_factory=Clients)
+    departures: Departures | None = None
+    """Who wants to know of users who come and go; None: nobody does."""
     quotas: Quotas = field(init=False)
     entrance: Entrance = field(init=False)
 
@@ -103,6 +106,16 @@ class Door:
         entrance = Entrance(options.connections, clock, self.clients.count)
         object.__setattr__(self, "quotas", quotas)
         object.__setattr__(self, "entrance", entrance)
+
+    async def arrived(self, user: str) -> None:
+        """A connection of the user begins: its first answer waits for this."""
+        if self.departures is not None and user:
+            await self.departures.arrive(user)
+
+    async def departed(self, user: str) -> None:
+        """A connection of the user has ended: the last one here, if no client is left of it."""
+        if self.departures is not None and user and not self.clients.count(user):
+            await self.departures.leave(user)
 
     def turn_away(self, bearer: str) -> Rejection | None:
         """Why a connection is not opened; None counts it, and lets it in.
