@@ -81,6 +81,11 @@ class Outbox:
         """Bytes that the socket has not taken yet."""
         return self._held_bytes + self._transport.get_write_buffer_size()
 
+    @property
+    def holds(self) -> bool:
+        """Whether something waits that the transport was not given yet."""
+        return self._held_bytes > 0
+
     def send(self, item: bytes) -> None:
         """Collect a reply. What was published before it comes before it."""
         self._hub.settle(self)
