@@ -256,6 +256,7 @@ def _probes(application: Application) -> list[Probe]:
         ),
         *_refusals(application.door.quotas.refusals),
         *_refusals(application.door.entrance.refusals),
+        *_refusals(application.services.channels.rates.refusals),
         Probe(
             "collection_seconds",
             "The longest full garbage collection.",
