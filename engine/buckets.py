@@ -1,4 +1,8 @@
-"""The verbs of rate limits: `engine.limits` applied to what lies in the keyspace."""
+"""The verbs of rate limits: `engine.limits` applied to what lies in the keyspace.
+
+A state goes at once when its bucket is full. How many there may be, and what becomes of
+callers there is no room for, is the business of `engine.room`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from engine.core import Core, milliseconds
 from engine.errors import WrongType
 from engine.keyspace import text, type_name
 from engine.limits import Decision, LimitRule, LimitState
+from engine.room import Room
 
 __all__ = ["Buckets", "Take", "Wanted"]
 
@@ -17,42 +22,57 @@ Wanted = tuple[bytes, LimitRule, int]
 
 
 class Take(Protocol):
-    """Spend ``cost`` if the rule allows it; a cost of 0 only looks. O(1). Raises WrongType."""
+    """Spend ``cost`` if the rule allows it; a cost of 0 only looks. O(1).
+
+    Answers `Saturated` if there is no room for a new caller. Raises WrongType, and OutOfTime
+    if the rule does not hold now."""
 
     def __call__(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision: ...
+
+
+class TakeAll(Protocol):
+    """Spend all, or nothing if any is refused. O(wanted). Raises as `Take` does.
+
+    Each decision is what its take would meet after the earlier ones of the same call.
+    """
+
+    def __call__(self, wanted: Sequence[Wanted]) -> list[Decision]: ...
 
 
 class Buckets:
     """One caller's state per key. A caller who has spent nothing has none."""
 
-    __slots__ = ("_core", "take")
+    __slots__ = ("_core", "room", "take", "take_all")
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self.take: Take = _bind_take(core)
+        self.room = Room(core)
+        self.take: Take = _bind_take(core, self.room)
+        self.take_all: TakeAll = _bind_take_all(core, self.room)
 
-    def take_all(self, wanted: Sequence[Wanted]) -> list[Decision]:
-        """Spend all, or nothing if any is refused. O(wanted). Raises WrongType.
+    def adjust(self, key: bytes, rule: LimitRule, by: int) -> Decision:
+        """Spend ``by`` more, as far as that is left, or give back ``-by``, never above full.
 
-        Each decision is what its take would meet after the earlier ones of the same call.
-        """
+        Answers what a look finds after it, or `Saturated`. O(1). Raises as `Take` does."""
         core = self._core
         now = core.clock()
-        pending: dict[bytes, tuple[LimitState, int]] = {}
-        decisions: list[Decision] = []
-        for key, rule, cost in wanted:
-            state = pending[key][0] if key in pending else core.keyspace.string(key, now)
-            decision, after, deadline = rule.take(state, now, cost)
-            decisions.append(decision)
-            if after is not None:
-                pending[key] = (after, deadline)
-        if all(decision.allowed for decision in decisions):
-            for key, (after, deadline) in pending.items():
-                core.put_string(key, after, deadline)
-        return decisions
+        state = core.keyspace.string(key, now)
+        after, deadline = rule.adjusted(state, now, by)
+        if after is None or deadline <= now:
+            if state is not None:
+                core.delete(key)
+            return rule.take(None, now, 0)[0]
+        if state is None and not self.room.make(1, now):
+            return self.room.refusal(rule, now)
+        core.put_string(key, after, deadline)
+        return rule.take(after, now, 0)[0]
+
+    def now(self) -> int:
+        """The instant that decides: microseconds since 1970."""
+        return self._core.clock()
 
 
-def _bind_take(core: Core) -> Take:
+def _bind_take(core: Core, room: Room) -> Take:
     """The hottest verb, as a function over its few parts: a tenth faster than a method.
 
     For a caller who is known, look-up and storing are written out here. Whether the state
@@ -83,7 +103,61 @@ def _bind_take(core: Core) -> Take:
     def take_first(key: bytes, rule: LimitRule, cost: int, now: int) -> Decision:
         decision, state, deadline = rule.take(core.keyspace.string(key, now), now, cost)
         if state is not None:
+            if key not in deadlines and not room.make(1, now):
+                return room.refusal(rule, now)
             core.put_string(key, state, deadline)
         return decision
 
     return take
+
+
+def _bind_take_all(core: Core, room: Room) -> TakeAll:
+    """Bound and written out like `_bind_take`: several rules are what most requests have."""
+    clock, effects, deadlines = core.clock, core.effects, core.keyspace.deadlines
+    values: dict[bytes, Any] = core.keyspace.values
+
+    def take_all(wanted: Sequence[Wanted]) -> list[Decision]:
+        now = clock()
+        pending: dict[bytes, tuple[LimitState, int]] = {}
+        decisions: list[Decision] = []
+        spent = True
+        for key, rule, cost in wanted:
+            state: Any = pending[key][0] if key in pending else values.get(key)
+            try:
+                decision, after, deadline = rule.take(state, now, cost)
+            except TypeError:
+                raise WrongType(key, type_name(state), "string") from None
+            decisions.append(decision)
+            if after is not None:
+                pending[key] = (after, deadline)
+            spent = spent and decision[0]
+        if not spent:
+            return decisions
+        new = [key for key in pending if key not in deadlines]
+        if new:
+            if not room.make(len(new), now):
+                return _saturated(room, wanted, decisions, new, now)
+            for key in new:
+                core.put_string(key, *pending.pop(key))
+        for key, (after, deadline) in pending.items():
+            values[key] = after
+            deadlines[key] = deadline
+            effects.changes += 1
+            if effects.listeners:
+                effects.emit(b"SET", key, text(after), b"PXAT", milliseconds(deadline))
+        return decisions
+
+    return take_all
+
+
+def _saturated(
+    room: Room,
+    wanted: Sequence[Wanted],
+    decisions: Sequence[Decision],
+    new: Sequence[bytes],
+    now: int,
+) -> list[Decision]:
+    return [
+        room.refusal(rule, now) if key in new else decision
+        for (key, rule, _), decision in zip(wanted, decisions, strict=True)
+    ]

@@ -22,6 +22,7 @@ from engine.departures import Departures
 from engine.effects import Effects
 from engine.hashes import Hashes
 from engine.keyspace import Keyspace, Value
+from engine.leases import Leases
 from engine.sessions import Sessions
 from engine.strings import Counters, Strings
 
@@ -44,6 +45,7 @@ class Engine:
         "effects",
         "hashes",
         "keyspace",
+        "leases",
         "replaced",
         "sessions",
         "strings",
@@ -63,6 +65,7 @@ class Engine:
         self.hashes = Hashes(core)
         self.boards = Boards(core, self.hashes)
         self.buckets = Buckets(core)
+        self.leases = Leases(core, self.buckets.room)
         self.sessions = Sessions(core, self.hashes)
         self.departures = Departures(core, self.hashes)
         self.channels = Channels(core, self.hashes, lambda: epoch_letters(draw))

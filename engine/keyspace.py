@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TypeVar
 
 from engine.errors import WrongType
@@ -30,6 +31,9 @@ Hash = dict[bytes, bytes]
 Value = String | Hash | SortedSet | Stream
 
 V = TypeVar("V")
+
+NO_PREFIX = b"\xff\x00"
+"""What no key begins with: not UTF-8."""
 
 SLOT_BITS = 20
 """A slot of the wheel spans 2**20 microseconds: memory comes back within about a second."""
@@ -61,7 +65,7 @@ class Keyspace:
     to the methods.
     """
 
-    __slots__ = ("_due", "_on_expired", "_slots", "deadlines", "values")
+    __slots__ = ("_due", "_on_expired", "_prefix", "_slots", "counted", "deadlines", "values")
 
     def __init__(self, on_expired: Callable[[bytes], None] | None = None) -> None:
         self.values: dict[bytes, Value] = {}
@@ -69,6 +73,9 @@ class Keyspace:
         self._slots: dict[int, set[bytes]] = {}
         self._due: list[int] = []  # a heap of the slots that exist
         self._on_expired = on_expired
+        self._prefix = NO_PREFIX
+        self.counted = 0
+        """Keys with a deadline that begin with the prefix of ``count``."""
 
     def __len__(self) -> int:
         """How many keys are held, those expired and not yet swept included. O(1)."""
@@ -105,12 +112,14 @@ class Keyspace:
         if deadline is not None:
             self.set_deadline(key, deadline)
         elif key in self.deadlines:
-            del self.deadlines[key]
+            self._unset_deadline(key)
 
     def set_deadline(self, key: bytes, deadline: int) -> None:
         """Give a key that is held a deadline, or move the one it has. O(1)."""
         if key not in self.deadlines:
             self._schedule(key, deadline)
+            if key.startswith(self._prefix):
+                self.counted += 1
         self.deadlines[key] = deadline
 
     def deadline(self, key: bytes) -> int | None:
@@ -121,8 +130,14 @@ class Keyspace:
         """Whether the key was held. O(1), and the time to free the value."""
         if self.values.pop(key, None) is None:
             return False
-        self.deadlines.pop(key, None)
+        if key in self.deadlines:
+            self._unset_deadline(key)
         return True
+
+    def count(self, prefix: bytes) -> None:
+        """Keep ``counted`` for keys that begin with ``prefix``. O(keys), once."""
+        self._prefix = prefix
+        self.counted = sum(map(self._is_counted, self.deadlines))
 
     def sweep(self, now: int, limit: int) -> int:
         """Look at up to ``limit`` keys that may have expired; answer how many were looked at.
@@ -138,6 +153,25 @@ class Keyspace:
             if not keys:
                 del self._slots[heapq.heappop(self._due)]
         return looked
+
+    def reap(self, now: int, limit: int) -> int:
+        """As ``sweep``, and what has expired within the slot that is not over yet. O(limit)."""
+        looked = self.sweep(now, limit)
+        if looked == limit or not self._due or self._due[0] << SLOT_BITS > now:
+            return looked
+        slot = self._due[0]
+        keys = self._slots[slot]
+        for key in list(islice(keys, limit - looked)):
+            looked += 1
+            deadline = self.deadlines.get(key, now)
+            if deadline <= now or deadline >> SLOT_BITS != slot:
+                keys.discard(key)
+                self._look(key, now)
+        return looked
+
+    def next_due(self) -> int:
+        """An instant by which one of the next keys will have expired, or has moved. O(1)."""
+        return (self._due[0] + 1) << SLOT_BITS if self._due else 0
 
     def items(self, now: int) -> Iterator[tuple[bytes, Value, int | None]]:
         """Every live key as (key, value, deadline). Nothing may change meanwhile. O(n)."""
@@ -159,6 +193,7 @@ class Keyspace:
         self.deadlines.clear()
         self.deadlines.update(other.deadlines)
         self._slots, self._due = other._slots, other._due
+        self.counted = sum(map(self._is_counted, self.deadlines))
         return held
 
     def clear(self) -> None:
@@ -167,6 +202,7 @@ class Keyspace:
         self.deadlines.clear()
         self._slots.clear()
         self._due.clear()
+        self.counted = 0
 
     def _look(self, key: bytes, now: int) -> None:
         deadline = self.deadlines.get(key)
@@ -187,12 +223,21 @@ class Keyspace:
 
     def _expire(self, key: bytes) -> None:
         del self.values[key]
-        del self.deadlines[key]
+        self._unset_deadline(key)
         if self._on_expired is not None:
             self._on_expired(key)
 
+    def _unset_deadline(self, key: bytes) -> None:
+        del self.deadlines[key]
+        if key.startswith(self._prefix):
+            self.counted -= 1
+
+    def _is_counted(self, key: bytes) -> bool:
+        return key.startswith(self._prefix)
+
     def _check(self) -> None:
         """Assert every invariant; for tests."""
+        assert self.counted == sum(map(self._is_counted, self.deadlines))
         assert self.deadlines.keys() <= self.values.keys()
         assert sorted(self._due) == sorted(self._slots)
         scheduled = set().union(*self._slots.values()) if self._slots else set()

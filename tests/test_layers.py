@@ -39,6 +39,7 @@ ROOTS = {"realtime.app", "realtime.embedded"}
 
 RULES: dict[str, Rule] = {
     "engine": ({"engine", "sortedcontainers"}, WITH_IO),
+    "engine/limits": ({"engine.limits", "engine.errors"}, WITH_IO),
     "engine/persistence": ({"engine"}, WITH_IO - {"os", "io", "pathlib"}),
     "realtime/backends": (
         {

@@ -1,0 +1,179 @@
+"""A rule that was changed, or that is another for some callers, on the state that is there.
+
+What is stored for a caller means something by the parameters it was written under: an instant
+says how many tokens are missing only to who knows the rate. So a state that was not written
+under the rule's *first* parameters begins with those it was written under:
+
+    (mark, algorithm, quota, period, burst, … the state itself)
+
+and a state without them was written under the first ones. A rule that never changed pays
+nothing for this. Who meets a state of other parameters first settles it by those, up to the
+instant ``at`` of the change, and then converts what is left by the rule's policy:
+
+=============  ====================================================================
+as-is          a token bucket keeps its tokens, as far as they fit; what a window has
+               counted stays counted
+proportional   the part of the capacity that is left stays the same, rounded down
+reset          full again
+=============  ====================================================================
+
+Never more than the larger of both capacities. Conversion is a pure function of the state: it
+does not matter when it happens, or how often before something is stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal
+
+from engine.limits.calendar import KIND as CALENDAR_KIND
+from engine.limits.calendar import CalendarWindow
+from engine.limits.decision import (
+    Decision,
+    LimitRule,
+    LimitState,
+    Outcome,
+    OutOfTime,
+    Parameters,
+    numbers_of,
+)
+from engine.limits.log import KIND as LOG_KIND
+from engine.limits.log import SlidingLog
+from engine.limits.token_bucket import KIND as BUCKET_KIND
+from engine.limits.token_bucket import TokenBucket
+from engine.limits.windows import FixedWindow, SlidingWindow
+
+__all__ = ["TAG", "Amended", "Policy", "bare_rule", "rule_of"]
+
+Policy = Literal["as-is", "proportional", "reset"]
+
+TAG = -1
+"""The mark of states that say what they were written under."""
+
+ALWAYS = 2**53
+
+
+@lru_cache(maxsize=1024)
+def rule_of(parameters: Parameters) -> LimitRule:
+    """The rule of these numbers. Raises ValueError if there is none.
+
+    A service has few of them, and meets them at every take."""
+    kind, quota, period, burst = parameters
+    match kind:
+        case _ if kind == BUCKET_KIND:
+            return TokenBucket(quota, period, burst)
+        case FixedWindow.KIND:
+            return FixedWindow(quota, period)
+        case SlidingWindow.KIND:
+            return SlidingWindow(quota, period)
+        case _ if kind == LOG_KIND:
+            return SlidingLog(quota, period)
+        case _ if kind == CALENDAR_KIND:
+            return CalendarWindow(quota, 0, 1)  # what it stored says until when it counts
+    raise ValueError(f"there is no algorithm {kind}")
+
+
+@dataclass(frozen=True, slots=True)
+class Amended:
+    """``rule``, on states that may have been written under other parameters."""
+
+    rule: LimitRule
+    first: Parameters
+    at: int
+    """When the rule became what it is, in microseconds since 1970."""
+    policy: Policy = "as-is"
+    until: int = ALWAYS
+    """`OutOfTime` is raised from here on."""
+    tag: tuple[int, ...] = field(init=False)
+    limit: int = field(init=False)
+    period: int = field(init=False)
+    quota: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        own = self.rule.parameters
+        object.__setattr__(self, "tag", () if own == self.first else (TAG, *own))
+        object.__setattr__(self, "limit", self.rule.limit)
+        object.__setattr__(self, "period", self.rule.period)
+        object.__setattr__(self, "quota", self.rule.quota)
+
+    @property
+    def parameters(self) -> Parameters:
+        return self.rule.parameters
+
+    def take(self, state: LimitState | None, now: int, cost: int) -> Outcome:
+        """Raises OutOfTime from ``until`` on."""
+        if now >= self.until:
+            raise OutOfTime(now)
+        bare = None if state is None else self.settled(state, now)
+        decision, after, deadline = self.rule.take(bare, now, cost)
+        return decision, None if after is None else self._tagged(after), deadline
+
+    def adjusted(
+        self, state: LimitState | None, now: int, by: int
+    ) -> tuple[LimitState | None, int]:
+        if now >= self.until:
+            raise OutOfTime(now)
+        bare = None if state is None else self.settled(state, now)
+        after, deadline = self.rule.adjusted(bare, now, by)
+        return None if after is None else self._tagged(after), deadline
+
+    def next_after(self, decision: Decision) -> int:
+        return self.rule.next_after(decision)
+
+    def left(self, state: LimitState, now: int) -> int:
+        bare = self.settled(state, now)
+        return self.limit if bare is None else self.rule.left(bare, now)
+
+    def deadline(self, state: LimitState) -> int:
+        old, bare = self._origin(state)
+        return old.deadline(bare)
+
+    def spent_at(self, spent: int, now: int) -> LimitState | None:
+        after = self.rule.spent_at(spent, now)
+        return None if after is None else self._tagged(after)
+
+    def keeps(self, other: LimitRule) -> bool:
+        return self.rule.keeps(other)
+
+    def settled(self, state: LimitState, now: int) -> LimitState | None:
+        """A state as the rule itself reads it: see the table above. None: full."""
+        if not self.tag:
+            if type(state) is int:
+                return state
+        elif type(state) is tuple and state[:5] == self.tag:
+            return state[5] if len(state) == 6 else state[5:]
+        old, bare = self._origin(state)
+        if old.parameters == self.rule.parameters:
+            return bare
+        if self.policy == "reset" or old.deadline(bare) <= now:
+            return None
+        if self.policy == "as-is" and self.rule.keeps(old):
+            return bare
+        at = min(now, self.at)
+        left = self._converted(old, old.left(bare, at))
+        return self.rule.spent_at(self.limit - left, at)
+
+    def _converted(self, old: LimitRule, left: int) -> int:
+        if self.policy == "proportional":
+            return left * self.limit // old.limit
+        if type(self.rule) is TokenBucket:
+            return min(left, self.limit)
+        return min(self.limit, max(0, self.limit - old.limit + left))
+
+    def _origin(self, state: LimitState) -> tuple[LimitRule, LimitState]:
+        """By which rule it was written, and the state without that."""
+        numbers = numbers_of(state)
+        if numbers[:1] != (TAG,) or len(numbers) < 6:
+            return rule_of(self.first), state
+        kind, quota, period, burst, *rest = numbers[1:]
+        bare = rest[0] if len(rest) == 1 else tuple(rest)
+        return rule_of((kind, quota, period, burst)), bare
+
+    def _tagged(self, state: LimitState) -> LimitState:
+        return (*self.tag, *numbers_of(state)) if self.tag else state
+
+
+def bare_rule(rule: LimitRule) -> LimitRule:
+    """The algorithm itself."""
+    return rule.rule if isinstance(rule, Amended) else rule
