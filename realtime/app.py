@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from functools import partial
 
@@ -27,6 +28,7 @@ from realtime.graceful import GracefulServer
 from realtime.http import api
 from realtime.http.problem import problem
 from realtime.metrics import Probe
+from realtime.probe import SelfProbe
 from realtime.server import HttpBounds, cut_off_slow_requests
 from realtime.services import Services
 from realtime.services.live import LiveBoards
@@ -34,6 +36,7 @@ from realtime.settings import Settings
 from realtime.state import ServiceState
 from realtime.store import Store, open_store
 from realtime.tokens import Tokens
+from realtime.webhooks.webhooks import Webhooks
 from realtime.ws.codes import CLOSE_SLOW
 from realtime.ws.connection import websocket_protocol
 from realtime.ws.door import Door
@@ -73,7 +76,12 @@ class Application:
             self.services, self.hub.is_watched, settings.leaderboard_live_interval
         )
         options = WebSocketOptions.of(settings)
-        self.door = Door(self.hub, self.services, self.access, options, self.live)
+        self.webhooks = Webhooks.of(settings, self.store.backend)
+        self.door = Door(
+            *(self.hub, self.services, self.access, options, self.live),
+            departures=self.webhooks.departures,
+        )
+        self.probe = SelfProbe(self.store.backend, self.hub, time.monotonic)
         self.services.revocations.on_revoked = partial(close_revoked, self.door.clients)
         self.collector = Collector()
         self.services.backend.channels.listen(self.hub.deliver, self.hub.lost)
@@ -84,7 +92,7 @@ class Application:
             options=api.Options.of(settings),
             snapshots=self.store.snapshots,
             backups=self.store.backups,
-            probes=[*self.store.probes(), *_probes(self)],
+            probes=[*self.store.probes(), *_probes(self), *self.webhooks.probes()],
         )
 
     def server(self) -> GracefulServer:
@@ -141,7 +149,7 @@ class Application:
     def background(self, server: GracefulServer) -> list[Coroutine[object, object, None]]:
         """What runs beside the doors, each until it is cancelled."""
         own = [self.live.run(), self.hub.run(), self.tokens.run(), self._keep_house(server)]
-        return own + self.store.background()
+        return [*own, self.probe.run(), *self.webhooks.background(), *self.store.background()]
 
     async def _keep_house(self, server: GracefulServer) -> None:
         """Every tick a little, every second a little more."""
@@ -154,6 +162,7 @@ class Application:
             if rounds % 10 == 0:
                 cut_off_slow_requests(server.server_state.connections, loop.time())
                 self.access.refresh()
+                self.state.amiss = self.probe.amiss
                 self.collector.tick()
 
     def close_doors(self) -> None:
@@ -164,6 +173,7 @@ class Application:
     async def close(self) -> None:
         """Write what is unwritten. The doors are closed by now. Raises SnapshotError."""
         self.state.ready, self.state.reason = False, "shutting down"
+        await self.webhooks.close()
         await self.services.revocations.close()
         await self.store.close()
 
@@ -239,13 +249,35 @@ def _doors(host: str, port: int, loaded: str, is_open: bool) -> Iterator[str]:
 
 def _probes(application: Application) -> list[Probe]:
     """The figures that only the whole knows."""
-    hub = application.hub
+    hub, probe = application.hub, application.probe
     return [
         Probe("connections", "WebSocket connections open.", lambda: hub.connections),
-        Probe("subscriptions", "Subscriptions of channels.", lambda: hub.subscriptions),
-        Probe("publications", "Publications sent out.", lambda: hub.publications, counts=True),
         Probe(
-            "deliveries", "Publications written to sockets.", lambda: hub.deliveries, counts=True
+            "subscriptions",
+            "Subscriptions of channels.",
+            lambda: hub.subscriptions - probe.subscriptions,
+        ),
+        Probe(
+            "publications",
+            "Publications sent out.",
+            lambda: hub.publications - probe.heard,
+            counts=True,
+        ),
+        Probe(
+            "deliveries",
+            "Publications written to sockets.",
+            lambda: hub.deliveries - probe.heard,
+            counts=True,
+        ),
+        Probe(
+            "delivery_seconds",
+            "From publishing to a subscriber of this process, when it was last tried.",
+            lambda: probe.seconds,
+        ),
+        Probe(
+            "deaf",
+            "Whether publications do not arrive at the subscribers of this process: 1, or 0.",
+            lambda: float(bool(probe.amiss)),
         ),
         Probe("commands", "WebSocket commands.", lambda: hub.commands, counts=True),
         Probe(

@@ -17,3 +17,5 @@ class ServiceState:
     """We are about to end: what is under way is finished, and others take what is new."""
     reason: str = "loading"
     """Why it is not ready, for a person."""
+    amiss: str = ""
+    """What does not work although it is ready, for a person; empty if everything does."""

@@ -61,12 +61,15 @@ class Pages:
         return _text("ok")
 
     async def readiness(self, request: Request) -> Response:
-        """It can do its work: everything is loaded and the store answers."""
+        """It can do its work: everything is loaded, the store answers, and what is published
+        arrives."""
         if not self.state.ready:
             raise Unavailable(f"the service is {self.state.reason}")
         if self.state.leaving:
             raise Unavailable("the service is shutting down")
         await self.backend.ping()
+        if self.state.amiss:
+            raise Unavailable(self.state.amiss)
         return _text("ready")
 
     async def scrape(self, request: Request) -> Response:
