@@ -1,0 +1,54 @@
+"""Webhooks whole, from the settings: who is told of departures, or that nobody is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Coroutine
+from typing import Self
+
+from realtime.backends.base import Backend
+from realtime.metrics import Probe
+from realtime.services.departures import Departures
+from realtime.settings import Settings
+from realtime.webhooks.endpoint import Endpoint
+from realtime.webhooks.sender import AT_ONCE, Sender, probes
+
+__all__ = ["Webhooks"]
+
+LEASE = 3
+"""Times the time-out of a request: so long a departure belongs to who claimed it. It is time for
+the request, and for telling the store what came of it."""
+
+
+class Webhooks:
+    """One per process."""
+
+    @classmethod
+    def of(cls, settings: Settings, backend: Backend) -> Self:
+        """Raises SettingsError if there is to be a secret and it cannot be read."""
+        if settings.webhook_url is None:
+            return cls(None, None)
+        timeout = settings.webhook_timeout
+        departures = Departures(backend, debounce=settings.webhook_debounce, lease=LEASE * timeout)
+        endpoint = Endpoint(
+            settings.webhook_url, settings.webhook_secrets, timeout=timeout, connections=AT_ONCE
+        )
+        max_age = settings.webhook_max_age
+        return cls(departures, Sender(departures, endpoint, max_age=max_age, clock=time.monotonic))
+
+    def __init__(self, departures: Departures | None, sender: Sender | None) -> None:
+        self.departures = departures
+        """Where doors say who comes and goes; None if nobody is to be told."""
+        self._sender = sender
+
+    def background(self) -> list[Coroutine[object, object, None]]:
+        """What runs beside the doors, each until it is cancelled."""
+        return [] if self._sender is None else [self._sender.run()]
+
+    def probes(self) -> list[Probe]:
+        return [] if self._sender is None else probes(self._sender)
+
+    async def close(self) -> None:
+        """Give back what is not told yet. The store is still open."""
+        if self._sender is not None:
+            await self._sender.close()
