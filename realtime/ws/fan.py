@@ -5,6 +5,10 @@ framed once and the same bytes go to everybody. One subscriber may be ahead of t
 it is sent anything else, it is *settled*, that is, it gets what is pending at once, so that
 the order it sees is right. Until the turn ends it is then *apart*, and so is whoever came in
 the middle of the turn and must not get what was published before.
+
+Who does not keep up is *behind*, if the channel's slow-consumer policy may drop something:
+then the bytes are held for it under the name of this fan. Where nothing may be dropped, its
+sink holds them, and nothing is different here.
 """
 
 from __future__ import annotations
@@ -12,12 +16,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from realtime.services.namespaces import SlowPolicy
 from realtime.ws.framing import Framing
 
-__all__ = ["Fan", "Flavour", "Sink", "Subscriber"]
+__all__ = ["DeltaFan", "Fan", "Flavour", "Sink", "Subscriber"]
 
 Sink = Callable[[bytes], object]
 """Takes framed bytes; never blocks."""
+
+Group = tuple[list[bytes], list["Subscriber"]]
+"""Pushes, and who gets them."""
 
 
 class Flavour(NamedTuple):
@@ -36,11 +44,19 @@ class Subscriber(Protocol):
     """Where shared frames go: the write method of its transport, as long as it keeps up."""
     framing: Framing
     """How what is sent to it is framed; it never changes."""
+    lags: bool
+    """What is written to it is held, because its transport is full."""
     fans: dict[str, Fan]
     """Channel -> the fan it is in. Only the hub writes it."""
 
     def queue(self, objects: list[bytes]) -> None:
         """Pushes that come before whatever is sent to this connection next."""
+
+    def flush(self) -> None:
+        """Write what is queued."""
+
+    def hold(self, fan: Fan, data: bytes, kept: int, dropped: int) -> None:
+        """Hold ``kept`` framed publications while it lags; ``dropped`` more are not among them."""
 
     def stop(self) -> None:
         """Something was lost on the way to it, and what comes next must not reach it. O(fans)."""
@@ -52,37 +68,58 @@ class Subscriber(Protocol):
 class Fan:
     """Subscribers of one channel who get the same bytes."""
 
-    __slots__ = ("apart", "flavour", "framing", "pending", "sinks")
+    __slots__ = ("apart", "behind", "flavour", "framing", "pending", "policy", "sinks")
 
-    def __init__(self, flavour: Flavour, framing: Framing) -> None:
+    def __init__(self, flavour: Flavour, framing: Framing, policy: SlowPolicy) -> None:
         self.flavour = flavour
         self.framing = framing
+        self.policy = policy
         self.sinks: dict[Subscriber, Sink] = {}
+        self.behind: dict[Subscriber, None] = {}
+        """Subscribers that are not among the sinks."""
         self.pending: list[bytes] = []
         """Encoded pushes of this turn of the loop."""
         self.apart: dict[Subscriber, int] = {}
         """How many of the pending a subscriber has had, or must not get."""
 
+    def __contains__(self, subscriber: Subscriber) -> bool:
+        return subscriber in self.sinks or subscriber in self.behind
+
+    def subscribers(self) -> list[Subscriber]:
+        return [*self.sinks, *self.behind]
+
     def add(self, subscriber: Subscriber) -> None:
         """It gets what comes from now on. O(1)."""
-        self.sinks[subscriber] = subscriber.sink
+        self.route(subscriber)
         if self.pending:
             self.apart[subscriber] = len(self.pending)
 
     def discard(self, subscriber: Subscriber) -> None:
         """It gets nothing any more, not even what is pending. O(1)."""
-        del self.sinks[subscriber]
+        self.sinks.pop(subscriber, None)
+        self.behind.pop(subscriber, None)
         self.apart.pop(subscriber, None)
 
+    def route(self, subscriber: Subscriber) -> None:
+        """Its sink has changed, or whether it lags. O(1)."""
+        if subscriber.lags and self.policy is not SlowPolicy.DISCONNECT:
+            self.sinks.pop(subscriber, None)
+            self.behind[subscriber] = None
+        else:
+            self.behind.pop(subscriber, None)
+            self.sinks[subscriber] = subscriber.sink
+
     def settle(self, subscriber: Subscriber) -> int:
-        """Hand over what is pending for this one; how many pushes that were."""
+        """Hand over what is pending for this one; how many pushes it will be sent by that."""
         had = self.apart.get(subscriber, 0)
-        ahead = len(self.pending) - had
-        if ahead <= 0:
+        if had >= len(self.pending):
             return 0
+        objects = self._rest(subscriber, had)
         self.apart[subscriber] = len(self.pending)
-        subscriber.queue(self.pending[had:])
-        return ahead
+        if subscriber in self.behind:
+            return self._give(objects, [subscriber])
+        subscriber.queue(objects)
+        return len(objects)
 
     def skip(self, subscriber: Subscriber) -> int:
         """What is appended next is not for this one; how many pushes it was given before."""
@@ -92,19 +129,118 @@ class Fan:
 
     def flush(self) -> int:
         """Write what is pending to everybody; how many pushes that were. O(subscribers)."""
-        pending, apart = self.pending, self.apart
-        self.pending, self.apart = [], {}
-        if not apart:
-            return self._write(pending, list(self.sinks.values()))
-        sinks = [sink for subscriber, sink in self.sinks.items() if subscriber not in apart]
-        late = [(self.sinks[subscriber], pending[had:]) for subscriber, had in apart.items()]
-        return self._write(pending, sinks) + sum([self._write(rest, [sink]) for sink, rest in late])
-
-    def _write(self, objects: list[bytes], sinks: list[Sink]) -> int:
-        """Frame once, write everywhere. ``sinks`` is a copy: a write may change the fan's."""
-        if not objects or not sinks:
-            return 0
-        shared = self.framing.frames(objects)
+        if self.behind or self.apart:
+            told, pending, common = self.take()
+            return told + self._give(pending, common)
+        pending, self.pending = self.pending, []
+        sinks = list(self.sinks.values())  # a write may change them
+        shared = self.framing.frames(pending)
         for sink in sinks:
             sink(shared)
-        return len(objects) * len(sinks)
+        return len(pending) * len(sinks)
+
+    def take(self) -> tuple[int, list[bytes], list[Subscriber]]:
+        """What is pending, and who gets all of it and has not got it yet.
+
+        Everybody else gets theirs now: how many pushes that were comes first. O(subscribers).
+        """
+        groups = self._exceptions()
+        pending, apart = self.pending, self.apart
+        self.pending, self.apart = [], {}
+        common = [it for it in self.sinks if it not in apart] if apart else list(self.sinks)
+        return sum([self._give(*group) for group in groups]), pending, common
+
+    def _exceptions(self) -> list[Group]:
+        """Who is apart or behind, those with the same pushes together."""
+        groups: dict[int, list[Subscriber]] = {}
+        for subscriber, had in self.apart.items():
+            groups.setdefault(had, []).append(subscriber)
+        late = [subscriber for subscriber in self.behind if subscriber not in self.apart]
+        return [
+            (self.pending, late),
+            *((self.pending[had:], group) for had, group in groups.items()),
+        ]
+
+    def _rest(self, subscriber: Subscriber, had: int) -> list[bytes]:
+        """What of the pending comes after those that a subscriber has had."""
+        return self.pending[had:]
+
+    def _give(self, objects: list[bytes], subscribers: list[Subscriber]) -> int:
+        """Frame once, write or hold everywhere; how many pushes were written."""
+        if not objects or not subscribers:
+            return 0
+        if self.behind:
+            self._hold(objects, [it for it in subscribers if it in self.behind])
+            subscribers = [it for it in subscribers if it not in self.behind]
+        shared = self.framing.frames(objects)
+        for subscriber in subscribers:
+            subscriber.sink(shared)
+        return len(objects) * len(subscribers)
+
+    def _hold(self, objects: list[bytes], subscribers: list[Subscriber]) -> None:
+        kept = objects[-1:] if self.policy is SlowPolicy.LATEST else objects
+        shared = self.framing.frames(kept)
+        for subscriber in subscribers:
+            subscriber.hold(self, shared, len(kept), len(objects) - len(kept))
+
+
+class DeltaFan(Fan):
+    """Subscribers who get differences, each from the first publication on that it had here.
+
+    Nobody may drop anything of it: a difference without the one before is worth nothing.
+    """
+
+    __slots__ = ("fresh", "whole")
+
+    def __init__(self, flavour: Flavour, framing: Framing, policy: SlowPolicy) -> None:
+        assert policy is SlowPolicy.DISCONNECT
+        super().__init__(flavour, framing, policy)
+        self.fresh: set[Subscriber] = set()
+        """Who has had no publication yet, or not the last one."""
+        self.whole: dict[int, bytes] = {}
+        """Index of a pending publication -> the push that depends on no other."""
+
+    def add(self, subscriber: Subscriber) -> None:
+        super().add(subscriber)
+        self.fresh.add(subscriber)
+
+    def discard(self, subscriber: Subscriber) -> None:
+        super().discard(subscriber)
+        self.fresh.discard(subscriber)
+
+    def skip(self, subscriber: Subscriber) -> int:
+        ahead = super().skip(subscriber)
+        self.fresh.add(subscriber)
+        return ahead
+
+    def take(self) -> tuple[int, list[bytes], list[Subscriber]]:
+        for subscriber in self.fresh:
+            self.apart.setdefault(subscriber, 0)
+        taken = super().take()
+        self.whole = {}
+        return taken
+
+    def flush(self) -> int:
+        if self.fresh:
+            told, pending, common = self.take()
+            return told + self._give(pending, common)
+        self.whole = {}
+        return super().flush()
+
+    def _exceptions(self) -> list[Group]:
+        groups: dict[tuple[int, bool], list[Subscriber]] = {}
+        for subscriber, had in self.apart.items():
+            groups.setdefault((had, subscriber in self.fresh), []).append(subscriber)
+        return [(self._from(had, fresh, group), group) for (had, fresh), group in groups.items()]
+
+    def _rest(self, subscriber: Subscriber, had: int) -> list[bytes]:
+        return self._from(had, subscriber in self.fresh, [subscriber])
+
+    def _from(self, had: int, fresh: bool, group: list[Subscriber]) -> list[bytes]:
+        """The rest for a group who are all fresh or all not; they are about to get it."""
+        objects = self.pending[had:]
+        first = next((index for index in self.whole if index >= had), None) if fresh else None
+        if first is not None:
+            objects[first - had] = self.whole[first]
+            self.fresh.difference_update(group)
+        return objects

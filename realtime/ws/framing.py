@@ -29,8 +29,10 @@ __all__ = [
     "LAST_CHUNK",
     "SSE",
     "WEBSOCKET",
+    "Encode",
     "Framing",
     "chunk",
+    "pushed",
     "text_frame",
 ]
 
@@ -41,6 +43,10 @@ FRAME_BYTES = 64 * 1024
 """A frame is closed when it would grow over this; clients refuse frames from 1 MiB on."""
 
 LAST_CHUNK = b"0\r\n\r\n"
+
+
+Encode = Callable[[bytes, Publication, str], bytes]
+"""An object of the head of a channel's pushes, a publication, and its epoch."""
 
 
 def pushed(head: bytes, item: Publication, epoch: str) -> bytes:
@@ -60,9 +66,8 @@ class Framing:
     """The object ``{}``, framed."""
     close: Callable[[Close], bytes]
     """The last bytes of a connection, saying why it ends."""
-    publication: Callable[[bytes, Publication, str], bytes] = pushed
-    """The object that a publication becomes; before it the head of its channel's pushes, behind it
-    its epoch."""
+    publication: Encode = pushed
+    """What a publication becomes. Where it is the same function, it is the same bytes."""
 
 
 def text_frame(payload: bytes) -> bytes:

@@ -7,6 +7,9 @@ subscribers' ``sink`` is the write method of their transport, called in one loop
 
     deliver ──> Fan.pending ──(end of the turn)──> one frame ──> sink, sink, sink, …
 
+Where several channels have something for a connection in one turn, or it is sent replies too,
+all of it leaves together (`realtime.ws.turn`).
+
 Order, seen from one connection: the publications of a channel come as they were published,
 and whatever else is sent to it comes exactly where it belongs among them (``settle``).
 Between two channels there is no order.
@@ -19,15 +22,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from itertools import islice
-from typing import NamedTuple
 
 from realtime.backends.base import Position, Publication
 from realtime.services.channels import LIVE_PREFIX
-from realtime.ws.fan import Fan, Flavour, Subscriber
-from realtime.ws.framing import Framing
-from realtime.ws.messages import publication, push, push_head
+from realtime.services.namespaces import Namespace, Namespaces
+from realtime.services.patterns import view_of
+from realtime.ws.delta import whole_push
+from realtime.ws.fan import DeltaFan, Fan, Flavour, Subscriber
+from realtime.ws.framing import Encode
+from realtime.ws.messages import push
+from realtime.ws.topic import Arrival, Topic
+from realtime.ws.turn import flush
 from realtime.ws.wheel import Wheel
 
 __all__ = ["Arrival", "Hub"]
@@ -39,68 +46,38 @@ BREAKS_PER_TURN = 64
 """Connections closed before others get their turn: each costs some 30 µs."""
 
 
-class Arrival(NamedTuple):
-    """A subscription in the making, and what was published meanwhile, with its epoch."""
-
-    subscriber: Subscriber
-    channel: str
-    buffer: list[tuple[Publication, str]]
-
-
-class _Topic:
-    """A channel that somebody here is subscribed to, or about to be."""
-
-    __slots__ = ("arrivals", "channel", "fans", "head", "stops")
-
-    def __init__(self, channel: str) -> None:
-        self.channel = channel
-        self.head = push_head(channel)
-        self.fans: list[Fan] = []
-        """One per flavour and framing that has subscribers: nearly always there is one."""
-        self.arrivals: dict[Subscriber, Arrival] = {}
-        self.stops: dict[Subscriber, Position] = {}
-        """Who has had everything up to a position from the history, and may meet it again."""
-
-    @property
-    def empty(self) -> bool:
-        return not (self.fans or self.arrivals)
-
-    def subscribers(self) -> list[Subscriber]:
-        """All of them, complete or not."""
-        return [*(subscriber for fan in self.fans for subscriber in fan.sinks), *self.arrivals]
-
-    def fan(self, flavour: Flavour, framing: Framing) -> Fan:
-        """Where a subscription belongs. O(fans)."""
-        for fan in self.fans:
-            if fan.framing is framing and fan.flavour == flavour:
-                return fan
-        self.fans.append(Fan(flavour, framing))
-        return self.fans[-1]
-
-    def encoded(self, item: Publication, epoch: str) -> bytes:
-        """The push. Who subscribed to an empty channel learns its epoch from the first one."""
-        body = publication(*item, epoch=epoch if item.offset == 1 else "")
-        return push(self.head, b"pub", body)
-
-
 class Hub:
     """Topics and figures of this process. One event loop, one hub.
 
     The counters only grow, but for ``connections`` and ``subscriptions``, which are levels.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """``clock`` answers seconds; tests pass one that they move."""
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        namespaces: Namespaces | None = None,
+    ) -> None:
+        """``clock`` answers seconds; tests pass one that they move.
+
+        ``namespaces`` say what may be dropped for slow consumers, and what a pattern stands for.
+        """
         self.wheel = Wheel(clock, TICK)
         self.connections = 0
         self.subscriptions = 0
         self.commands = 0
         self.publications = 0
         self.deliveries = 0
+        self.drops = 0
+        """Publications that were not delivered because somebody was too slow for them."""
         self.closes: dict[int, int] = {}
         """Close code that we sent -> how often. 3008 are those who were too slow."""
-        self._topics: dict[bytes, _Topic] = {}
+        self._namespaces = namespaces or Namespaces(Namespace())
+        self._topics: dict[bytes, Topic] = {}
         self._dirty: list[Fan] = []
+        """Fans with something pending."""
+        self._booked: list[Subscriber] = []
+        """Those with something queued."""
+        self._is_due = False
         self._stopped: dict[Subscriber, None] = {}
         """In this order their connections will be closed."""
 
@@ -127,10 +104,9 @@ class Hub:
             self._join_up(topic, item, epoch)
         for arrival in topic.arrivals.values():
             arrival.buffer.append((item, epoch))
-        if topic.fans:
-            body = topic.encoded(item, epoch)
-            for fan in topic.fans:
-                self._append(fan, body)
+        self._fan_out(topic, item, epoch)
+        for view in topic.views_of(item):
+            self._fan_out(view, item, epoch)
 
     def lost(self, channel: bytes) -> None:
         """Publications of the channel may be missing here: its subscribers come back and recover.
@@ -156,11 +132,10 @@ class Hub:
 
     def arrive(self, subscriber: Subscriber, channel: str) -> Arrival:
         """Begin a subscription: from now on nothing that is published is lost to it."""
-        name = channel.encode()
-        topic = self._topics.get(name)
-        if topic is None:
-            topic = self._topics[name] = _Topic(channel)
-        arrival = topic.arrivals[subscriber] = Arrival(subscriber, channel, [])
+        topic = self._topic(channel)
+        topic.count += 1
+        arrival = Arrival(subscriber, channel, [])
+        topic.stream.arrivals[subscriber, channel] = arrival
         return arrival
 
     def go_live(self, arrival: Arrival, had: Position, flavour: Flavour, *, repeats: bool) -> bool:
@@ -174,53 +149,71 @@ class Hub:
         if missed is None:
             return False
         topic = self._topics[channel.encode()]
-        del topic.arrivals[subscriber]
-        subscriber.queue([topic.encoded(*delivered) for delivered in missed])
+        del topic.stream.arrivals[subscriber, channel]
+        shown = [delivered for delivered in missed if topic.shows(delivered[0])]
+        encode = whole_push if flavour.delta else subscriber.framing.publication
+        subscriber.queue([encode(topic.head, *delivered) for delivered in shown])
         fan = topic.fan(flavour, subscriber.framing)
         fan.add(subscriber)
         subscriber.fans[channel] = fan
         self.subscriptions += 1
-        self.deliveries += len(missed)
+        self.deliveries += len(shown)
         if repeats and had.epoch:
             last = max([had.offset, *(item.offset for item, _ in missed)])
-            topic.stops[subscriber] = Position(last, had.epoch)
+            topic.stream.stops[subscriber, channel] = Position(last, had.epoch)
         return True
 
     def leave(self, subscriber: Subscriber, channel: str) -> bool:
-        """End a subscription, complete or not; whether it was the channel's last one here."""
-        name = channel.encode()
-        topic = self._topics[name]
-        topic.arrivals.pop(subscriber, None)
-        topic.stops.pop(subscriber, None)
+        """End a subscription, complete or not; whether it was the last one here of its stream."""
+        topic = self._topics[channel.encode()]
+        stream = topic.stream
+        topic.count -= 1
+        stream.arrivals.pop((subscriber, channel), None)
+        stream.stops.pop((subscriber, channel), None)
         fan = subscriber.fans.pop(channel, None)
         if fan is not None:
-            fan.discard(subscriber)
-            if not fan.sinks:
-                topic.fans.remove(fan)
+            topic.leave(fan, subscriber)
             self.subscriptions -= 1
-        if topic.empty:
-            del self._topics[name]
-        return topic.empty
+        if topic.empty and stream is not topic:
+            del stream.views[channel.encode()]
+        for each in {topic, stream}:
+            if each.empty:
+                del self._topics[each.channel.encode()]
+        return stream.empty
 
     def settle(self, subscriber: Subscriber) -> None:
         """Give the connection what is pending for it, before it is sent anything else."""
-        if not self._dirty:
+        fans, dirty = subscriber.fans, self._dirty
+        if not dirty:
             return
-        fans: Collection[Fan] = subscriber.fans.values()
-        for fan in fans if len(fans) < len(self._dirty) else self._dirty:
-            if subscriber in fan.sinks:
+        if len(fans) < len(dirty):
+            for fan in fans.values():
                 self.deliveries += fan.settle(subscriber)
+            return
+        for fan in dirty:
+            if subscriber in fan:
+                self.deliveries += fan.settle(subscriber)
+
+    def book(self, subscriber: Subscriber) -> None:
+        """Something is queued for it: flush it at the end of this turn."""
+        self._booked.append(subscriber)
+        self._due()
 
     def reroute(self, subscriber: Subscriber) -> None:
         """The subscriber's sink has changed. O(its channels), and rare."""
         for fan in subscriber.fans.values():
-            fan.sinks[subscriber] = subscriber.sink
+            fan.route(subscriber)
 
     def flush(self) -> None:
-        """Write everything that is pending."""
+        """Write everything that is queued or pending, to each what belongs together at once."""
+        self._is_due = False
+        booked, self._booked = self._booked, []
+        for subscriber in booked:
+            self.settle(subscriber)
+            subscriber.flush()
         dirty, self._dirty = self._dirty, []
-        for fan in dirty:
-            self.deliveries += fan.flush()
+        if dirty:
+            self.deliveries += flush(dirty)
 
     def count_close(self, code: int) -> None:
         self.closes[code] = self.closes.get(code, 0) + 1
@@ -239,26 +232,59 @@ class Hub:
         if self._stopped:
             asyncio.get_running_loop().call_soon(self._break_off)
 
+    def _topic(self, channel: str) -> Topic:
+        """The topic of a channel, which may be new, and then its stream's, too."""
+        name = channel.encode()
+        topic = self._topics.get(name)
+        if topic is None:
+            namespace = self._namespaces.of(channel)
+            view = view_of(channel, namespace)
+            stream = None if view is None or view.is_whole else self._topic(view.stream)
+            topic = self._topics[name] = Topic(channel, namespace.slow, stream)
+            if stream is not None:
+                stream.views[name] = topic
+        return topic
+
+    def _fan_out(self, topic: Topic, item: Publication, epoch: str) -> None:
+        bodies: dict[Encode, bytes] = {}
+        forms = None
+        for fan in topic.fans:
+            if isinstance(fan, DeltaFan):
+                forms = forms or topic.forms(item, epoch)
+                fan.whole[len(fan.pending)] = forms.whole
+                body = forms.brief
+            else:
+                encode = fan.framing.publication
+                body = bodies.get(encode) or bodies.setdefault(
+                    encode, encode(topic.head, item, epoch)
+                )
+            self._append(fan, body)
+
+    def _due(self) -> None:
+        """Flush at the end of this turn."""
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self.flush)
+
     def _append(self, fan: Fan, body: bytes) -> None:
         if not fan.pending:
-            if not self._dirty:
-                asyncio.get_running_loop().call_soon(self.flush)
             self._dirty.append(fan)
+            self._due()
         fan.pending.append(body)
 
-    def _join_up(self, topic: _Topic, item: Publication, epoch: str) -> None:
+    def _join_up(self, topic: Topic, item: Publication, epoch: str) -> None:
         """Who has it from the history does not get it again, who misses one before it is lost.
 
         The first publication of a new epoch neither repeats nor misses anything.
         """
-        for subscriber, stop in list(topic.stops.items()):
+        for (subscriber, channel), stop in list(topic.stops.items()):
             had = stop.offset if epoch == stop.epoch else 0
-            if item.offset <= had:
-                self.deliveries += subscriber.fans[topic.channel].skip(subscriber)
-            elif item.offset > had + 1:
+            if item.offset > had + 1:
                 self._stop(subscriber)
+            elif item.offset <= had and self._topics[channel.encode()].shows(item):
+                self.deliveries += subscriber.fans[channel].skip(subscriber)
             if item.offset >= had:
-                del topic.stops[subscriber]
+                del topic.stops[subscriber, channel]
 
 
 def _continued(

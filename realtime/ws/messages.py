@@ -49,6 +49,8 @@ __all__ = [
     "client_info",
     "commands",
     "error_reply",
+    "joined",
+    "left",
     "message",
     "parse",
     "publication",
@@ -335,6 +337,16 @@ def unsubscribed(channel: str, code: int, reason: str) -> bytes:
     return push(push_head(channel), b"unsubscribe", body)
 
 
+def joined(who: bytes, *, first: bool = False) -> bytes:
+    """The body of a join; ``first``: none of the user's connections was there before."""
+    return b'{"info":%b%b}' % (who, b',"first":true' if first else b"")
+
+
+def left(who: bytes, *, last: bool = False) -> bytes:
+    """The body of a leave; ``last``: none of the user's connections is left there."""
+    return b'{"info":%b%b}' % (who, b',"last":true' if last else b"")
+
+
 def message(data: bytes) -> bytes:
     """The push of something for this client alone. ``data`` is JSON text."""
     return b'{"push":{"message":{"data":%b}}}' % _on_one_line(data)
@@ -348,12 +360,14 @@ def publication(
     channel: bytes | None = None,
     *,
     epoch: str = "",
+    delta: bool = False,
 ) -> bytes:
     """A publication, as in pushes, recoveries and histories: the fields of a `Publication`.
 
     ``data``, ``info`` and ``tags`` are JSON text. A newline in it can only be white space between
     tokens (inside a string it would be escaped), so a space means the same; as it is, it
-    would end the object for the reader.
+    would end the object for the reader. ``delta``: the data is the difference to the one before,
+    as a JSON string.
     """
     parts = [b'{"data":', _on_one_line(data)]
     if offset:
@@ -366,6 +380,8 @@ def publication(
         parts.append(b',"channel":%b' % _encode(channel.decode()))
     if epoch:
         parts.append(b',"epoch":%b' % _encode(epoch))
+    if delta:
+        parts.append(b',"delta":true')
     parts.append(b"}")
     return b"".join(parts)
 

@@ -1,25 +1,26 @@
 """What is on its way to one connection: in order, and bounded.
 
 While the peer keeps up, bytes go straight to the transport. Once the transport's own buffer
-is over its high-water mark they are held here, and counted: the buffer and what is held may
-together be ``limit`` bytes. Over that the peer is too slow. It is told so and closed, for it
-can come back and recover, while everybody else must neither wait for it nor pay for it: what
-is held are mostly references to bytes that other connections were sent too.
+is over its high-water mark it *lags*: they are held here (`realtime.ws.held`), and counted:
+the buffer and what is held may together be ``limit`` bytes. Channels may say that for them
+something is dropped instead. For all others the peer is too slow over that. It is told so and
+closed, for it can come back and recover, while everybody else must neither wait for it nor pay
+for it: what is held are mostly references to bytes that other connections were sent too.
 
-The answers to commands are collected (``send``, ``queue``) and written by ``flush``, so that
-many small ones leave in one frame.
+The answers to commands are collected (``send``, ``queue``), and written by the hub at the end
+of the turn of the event loop, so that many small ones leave in one frame.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 
 from realtime.ws import codes
 from realtime.ws.codes import Close
 from realtime.ws.fan import Fan, Sink
 from realtime.ws.framing import FRAME_BYTES, WEBSOCKET, Framing
+from realtime.ws.held import Held
 from realtime.ws.hub import Hub
 
 __all__ = ["HIGH_WATER", "Outbox"]
@@ -36,15 +37,14 @@ class Outbox:
         "_collected",
         "_collected_bytes",
         "_held",
-        "_held_bytes",
         "_hub",
         "_limit",
-        "_paused",
         "_retired",
         "_stopped",
         "_transport",
         "fans",
         "framing",
+        "lags",
         "sink",
     )
 
@@ -62,6 +62,7 @@ class Outbox:
         """
         transport.set_write_buffer_limits(HIGH_WATER)
         self.fans: dict[str, Fan] = {}
+        self.lags = False
         self.sink: Sink = transport.write
         self.framing = framing
         self._hub = hub
@@ -70,21 +71,20 @@ class Outbox:
         self._close = close
         self._collected: list[bytes] = []
         self._collected_bytes = 0
-        self._held: deque[bytes] = deque()
-        self._held_bytes = 0
-        self._paused = False
+        self._held: Held | None = None
         self._retired = False
         self._stopped = False
 
     @property
     def waiting(self) -> int:
         """Bytes that the socket has not taken yet."""
-        return self._held_bytes + self._transport.get_write_buffer_size()
+        held = 0 if self._held is None else self._held.size
+        return held + self._transport.get_write_buffer_size()
 
     @property
     def holds(self) -> bool:
         """Whether something waits that the transport was not given yet."""
-        return self._held_bytes > 0
+        return self._held is not None
 
     def send(self, item: bytes) -> None:
         """Collect a reply. What was published before it comes before it."""
@@ -97,7 +97,7 @@ class Outbox:
             self._collect(item)
 
     def flush(self) -> None:
-        """Write what was collected; to be called before the event loop goes on."""
+        """Write what was collected."""
         if self._collected:
             collected, self._collected, self._collected_bytes = self._collected, [], 0
             self.sink(self.framing.frames(collected))
@@ -110,7 +110,7 @@ class Outbox:
         self.flush()
         self.sink(last)
         self._retire()
-        if half_close and not self._held and self._transport.can_write_eof():
+        if half_close and self._held is None and self._transport.can_write_eof():
             self._transport.write_eof()
 
     def drop(self, last: bytes) -> None:
@@ -139,18 +139,32 @@ class Outbox:
 
     def pause(self) -> None:
         """The transport's buffer is over its mark."""
-        self._paused = True
+        self.lags = True
         self._route()
 
     def resume(self) -> None:
         """The transport has room again. Any write may fill it once more."""
-        self._paused = False
-        while self._held and not self._paused:
-            data = self._held.popleft()
-            self._held_bytes -= len(data)
+        self.lags = False
+        while self._held is not None and not self.lags:
+            data, publications = self._held.pop()
+            if not self._held:
+                self._held = None
+            self._hub.deliveries += publications
             self._transport.write(data)
-        if not self._paused:
+        if not self.lags:
             self._route()
+
+    def hold(self, fan: Fan, data: bytes, kept: int, dropped: int) -> None:
+        """What a channel that may drop has for a connection that lags."""
+        self.flush()  # what was collected comes before it
+        if self._retired or self._stopped:
+            return
+        held = self._held = self._held or Held()
+        fixed = self.waiting - held.loose
+        room = max(0, min(self._limit // 2, self._limit - fixed))
+        self._hub.drops += dropped + held.append_loose(fan, data, kept, room)
+        if self.waiting > self._limit:
+            self._close(codes.CLOSE_SLOW)
 
     def _retire(self) -> None:
         self._retired = True
@@ -160,25 +174,29 @@ class Outbox:
         if self._retired or self._stopped:
             self.sink = _discard
         else:
-            self.sink = self._hold if self._paused else self._transport.write
+            self.sink = self._hold if self.lags else self._transport.write
         self._hub.reroute(self)
 
     def _collect(self, item: bytes) -> None:
+        if not self._collected:
+            self._hub.book(self)
         self._collected.append(item)
         self._collected_bytes += len(item)
         if self._collected_bytes > FRAME_BYTES:
             self.flush()
 
     def _hold(self, data: bytes) -> None:
-        self._held.append(data)
-        self._held_bytes += len(data)
+        held = self._held = self._held or Held()
+        held.append(data)
+        excess = self.waiting - self._limit
+        if excess > 0 and held.loose:
+            self._hub.drops += held.make_room(excess)
         if self.waiting > self._limit:
             self._close(codes.CLOSE_SLOW)
 
     def _forget(self) -> None:
         self._collected.clear()
-        self._held.clear()
-        self._held_bytes = 0
+        self._held = None
 
 
 def _discard(data: bytes) -> None:
