@@ -71,7 +71,7 @@ class Application:
         self.services = Services.on(self.store.backend, settings.namespaces())
         self.tokens = Tokens.of(settings, self.services.revocations.covers)
         self.access = Access(settings.keys_path, tokens=self.tokens)
-        self.hub = Hub()
+        self.hub = Hub(namespaces=self.services.channels.namespaces)
         self.live = LiveBoards(
             self.services, self.hub.is_watched, settings.leaderboard_live_interval
         )
@@ -278,6 +278,12 @@ def _probes(application: Application) -> list[Probe]:
             "deaf",
             "Whether publications do not arrive at the subscribers of this process: 1, or 0.",
             lambda: float(bool(probe.amiss)),
+        ),
+        Probe(
+            "drops",
+            "Publications not delivered, because a subscriber was too slow for them.",
+            lambda: hub.drops,
+            counts=True,
         ),
         Probe("commands", "WebSocket commands.", lambda: hub.commands, counts=True),
         Probe(

@@ -164,7 +164,7 @@ async def _served(
     services: Services, clock: ManualClock, access: Access, options: Options, gate: Gate | None
 ) -> AsyncIterator[House]:
     now = [1000.0]
-    hub = Hub(lambda: now[0])
+    hub = Hub(lambda: now[0], services.channels.namespaces)
     live = LiveBoards(services, hub.is_watched, interval=0)
     services.backend.channels.listen(hub.deliver, hub.lost)
     state = ServerState()
