@@ -136,7 +136,8 @@ class Application:
     async def load(self) -> str:
         """Bring back what the last process left; one line about it, for people."""
         line = await self.store.load(self.hear)
-        await self.services.revocations.start()
+        if self.tokens.configured or not self.settings.is_embedded:
+            await self.services.revocations.start()
         self.collector.loaded()
         self.state.ready, self.state.reason = True, ""
         return line

@@ -90,6 +90,7 @@ class Revocations:
         self._now = now
         self._feed = Feed(backend, FEED, HISTORY, MAX_TTL)
         self._feed.listen(self._heard)
+        self._started = False
         self._users: dict[str, Revocation] = {}
         self._tokens: dict[str, Revocation] = {}
         self._said: dict[_Key, int] = {}
@@ -102,12 +103,19 @@ class Revocations:
         return len(self._said)
 
     async def start(self) -> None:
-        """Learn what is revoked, and go on learning. O(kept)."""
-        await self._feed.start()
+        """Learn what is revoked, and go on learning. O(kept).
+
+        A node that takes no tokens, and has the store for itself, may leave it to the first
+        revocation: a service that nobody uses then writes nothing.
+        """
+        if not self._started:
+            self._started = True
+            await self._feed.start()
 
     async def close(self) -> None:
         """Learn nothing more."""
-        await self._feed.close()
+        if self._started:
+            await self._feed.close()
 
     def covers(self, user: str, jti: str, issued_at: float) -> bool:
         """Whether a token that says this is revoked. ``issued_at`` 0 is one of unknown age. O(1)"""
@@ -146,6 +154,7 @@ class Revocations:
         key = (kind, name)
         if kind is not Kind.CLIENT and len(self._said) >= LIMIT and key not in self._said:
             raise Conflict(f"{LIMIT} revocations are in force, and no more are kept")
+        await self.start()
         now = self._now()
         revocation = Revocation(kind, name, now, now + ttl)
         await self._feed.publish(_encode(revocation))
