@@ -154,8 +154,7 @@ class DirectHttp(BoundedHttp):
     def _answer(self) -> None:
         parsed = httptools.parse_url(self.url)
         path: bytes = parsed.path
-        parser = self.parser
-        method = parser.get_method().decode("ascii")
+        method = self.parser.get_method().decode("ascii")
         scope = {
             "method": method,
             "path": path.decode("ascii"),  # the door decodes what is escaped, from the raw path
@@ -164,15 +163,22 @@ class DirectHttp(BoundedHttp):
             "headers": self.headers,
         }
         answer = self.door.respond(scope, _receiver(bytes(self._body)))
-        keep = parser.should_keep_alive() and parser.get_http_version() != "1.0"
         if self.waits:
-            pending = _Pending(keep)
-            self.cycle = cast(Any, pending)
-            task = self.loop.create_task(self._finish(answer, pending, method != "HEAD"))
-            self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+            self._await(answer, with_body=method != "HEAD")
         else:
-            self._write(_run(answer), method != "HEAD", keep)
+            self._write(_run(answer), method != "HEAD", self._keeps_alive())
+
+    def _keeps_alive(self) -> bool:
+        """Whether the connection is for another request after this one."""
+        return bool(self.parser.should_keep_alive()) and self.parser.get_http_version() != "1.0"
+
+    def _await(self, answer: Awaitable[Response], *, with_body: bool) -> None:
+        """Answer when it is there. Until then the next request of the connection waits."""
+        pending = _Pending(self._keeps_alive())
+        self.cycle = cast(Any, pending)
+        task = self.loop.create_task(self._finish(answer, pending, with_body))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     async def _finish(
         self, answer: Awaitable[Response], pending: _Pending, with_body: bool

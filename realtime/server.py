@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NoReturn
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -117,16 +117,19 @@ class BoundedHttp(HttpToolsProtocol):
         self._hosts = 0
 
     def check_head(self) -> None:
-        """A request's headers are here. Raises _Rejected, which stops the parser."""
+        """A request's headers are here. Raises what stops the parser."""
         self.in_head = False
         headers = self.headers
         size = len(self.url) + sum([len(name) + len(value) + 4 for name, value in headers])
         if size > self.bounds.max_header_bytes or len(headers) > self.bounds.max_headers:
-            self._rejection = _TOO_LARGE
-            raise _Rejected
+            self.stop(*_TOO_LARGE)
         if self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
-            self._rejection = (HTTPStatus.BAD_REQUEST, "a request names its host exactly once")
-            raise _Rejected
+            self.stop(HTTPStatus.BAD_REQUEST, "a request names its host exactly once")
+
+    def stop(self, status: HTTPStatus, detail: str) -> NoReturn:
+        """Reject from within a callback of the parser, which reads no further."""
+        self._rejection = (status, detail)
+        raise _Rejected
 
     def end_message(self) -> None:
         """A request's last byte is here; the next one may begin within the same read."""
