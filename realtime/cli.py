@@ -19,6 +19,7 @@ from realtime import __version__
 from realtime.commands import CommandError
 from realtime.options import Option, SettingsError, flag, suggestion, variable
 from realtime.settings import CONFIG, CONFIG_FILE, OPTIONS
+from realtime.settings.groups import TOKENS
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction["_Parser"]
@@ -66,6 +67,19 @@ examples:
   realtime keys revoke dashboard
 """
 
+
+_TOKEN_EXAMPLES = """\
+A token says who a user is; whoever has the secret can make one, with any JWT library. This one is
+for development and tests: it signs with the secret that the service is configured with. `inspect`
+reads a token from stdin, says what is in it, and whether the service would take it; exit code 1
+means that it would not.
+
+examples:
+  realtime token --user 42 --token-hmac-secret-file secret.txt
+  realtime token --user 42 --expires 10m --info '{"name": "Ada"}' --scopes channels:read
+  realtime token --user 42 --channel news
+  realtime token --user 42 | realtime token inspect
+"""
 
 _CHECK_EXAMPLES = """\
 Reads everything whole, verifies checksums and replays the journal; changes nothing. A torn tail,
@@ -126,9 +140,10 @@ examples:
 
 HELP_WIDTH = 100
 
-COMMANDS = ("serve", "keys", "check", "backups", "migrate", "export", "import")
+COMMANDS = ("serve", "keys", "token", "check", "backups", "migrate", "export", "import")
 SUBCOMMANDS = {
     "keys": ("create", "list", "revoke"),
+    "token": ("inspect",),
     "backups": ("create", "list", "restore", "verify"),
 }
 
@@ -208,6 +223,7 @@ def _parser() -> _Parser:
     _add_settings(serve, OPTIONS)
     keys = _command(commands, "keys", None, "Make, list and revoke API keys.", _KEYS_EXAMPLES)
     _add_keys(keys)
+    _add_token(commands)
     _add_check(commands)
     _add_backups(commands)
     _add_transfers(commands)
@@ -282,6 +298,38 @@ def _add_keys(keys: _Parser) -> None:
     revoke.add_argument("key", metavar="NAME_OR_ID", help="the name or the id of the key")
     for parser in (create, listing, revoke):
         _add_settings(parser, {name: OPTIONS[name] for name in ("data", "keys_file")})
+
+
+def _add_token(commands: Commands) -> None:
+    token = _command(commands, "token", "token:create", "Make a user's token.", _TOKEN_EXAMPLES)
+    token.usage = "%(prog)s --user ID [options]\n       %(prog)s inspect [options] < TOKEN"
+    for name, metavar, help in (
+        ("user", "ID", "who the user is; '' is somebody without a name"),
+        ("channel", "NAME", "make a token for this channel, not for a connection"),
+        ("channels", "A,B", "channels that the service subscribes the connection to"),
+        ("info", "JSON", "what others see of the user, in presence and publications"),
+        ("meta", "JSON", "what the service alone sees, an object"),
+    ):
+        token.add_argument(f"--{name}", metavar=metavar, help=help)
+    token.add_argument(
+        "--expires",
+        default="1h",
+        metavar="WHEN",
+        help="30d, 12h, 45m from now, a date like 2030-01-31, or never (default: 1h)",
+    )
+    token.add_argument(
+        "--scopes",
+        nargs="+",
+        metavar="SCOPE",
+        help="what it may do beside, like leaderboards:read, as scopes of keys",
+    )
+    inspections = token.add_subparsers(title="commands", metavar="COMMAND")
+    inspect = _command(
+        inspections, "inspect", "token:inspect", "Say what is in a token.", _TOKEN_EXAMPLES
+    )
+    options = {name: option for name, option in OPTIONS.items() if option.group == TOKENS}
+    for parser in (token, inspect):
+        _add_settings(parser, options)
 
 
 def _add_backups(commands: Commands) -> None:

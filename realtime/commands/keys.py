@@ -7,20 +7,19 @@ said about it goes to stderr.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from realtime import keyfile
 from realtime.access import parse_scope
 from realtime.commands import CommandError, settings_of
+from realtime.commands.instants import expiry
 from realtime.keyfile import ApiKey, KeyFileError
 
 __all__ = ["create", "revoke", "show"]
 
-_UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 _COLUMNS = ("ID", "NAME", "SCOPES", "CREATED", "EXPIRES")
 
 
@@ -29,7 +28,7 @@ def create(parsed: argparse.Namespace) -> int:
     path = _path(parsed)
     now = datetime.now(UTC).replace(microsecond=0)
     scopes = _checked(parsed.scopes)
-    expires = None if parsed.expires is None else _expiry(parsed.expires, now)
+    expires = None if parsed.expires is None else expiry(parsed.expires, now)
     issued = keyfile.issue(parsed.name, scopes, now, expires)
     try:
         keyfile.add(path, issued.record)
@@ -88,22 +87,6 @@ def _checked(scopes: Iterable[str]) -> tuple[str, ...]:
     except ValueError as error:
         raise CommandError(str(error)) from None
     return unique
-
-
-def _expiry(text: str, now: datetime) -> datetime:
-    """The instant that ``30d``, ``12h``, ``45m``, a date or an RFC 3339 time stands for."""
-    try:
-        if match := re.fullmatch(r"(\d{1,6})([dhm])", text):
-            when = now + timedelta(**{_UNITS[match[2]]: int(match[1])})
-        else:
-            when = datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
-        raise CommandError(f"--expires takes 30d, 12h, 45m or 2030-01-31, not {text!r}") from None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    if when <= now:
-        raise CommandError(f"--expires {text} is in the past")
-    return when
 
 
 def _row(key: ApiKey, now: datetime) -> tuple[str, ...]:

@@ -23,6 +23,9 @@ class WebKeys(Protocol):
     def refresh(self) -> None:
         """Look whether it changed, as far as that takes no time."""
 
+    async def load(self) -> None:
+        """Have it now, if it can be had; for programs that do not wait for ``run``."""
+
     async def run(self) -> None:
         """Keep it up to date, until cancelled."""
 
@@ -43,6 +46,9 @@ class FileSet:
 
     def refresh(self) -> None:
         self._file.refresh()
+
+    async def load(self) -> None:
+        """It is here already."""
 
     async def run(self) -> None:
         """There is nothing to wait for."""

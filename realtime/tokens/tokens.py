@@ -140,6 +140,11 @@ class Tokens:
         if self._keys.web is not None:
             self._keys.web.refresh()
 
+    async def load(self) -> None:
+        """Fetch what is behind a URL, once; for programs that do not wait for ``run``."""
+        if self._keys.web is not None:
+            await self._keys.web.load()
+
     async def run(self) -> None:
         """Fetch what is behind a URL, until cancelled."""
         if self._keys.web is not None:

@@ -65,6 +65,11 @@ class UrlSet:
     def refresh(self) -> None:
         """`run` does it."""
 
+    async def load(self) -> None:
+        """Fetch it once. The log says what went wrong."""
+        async with _client() as client:
+            await self._fetch(client)
+
     async def run(self) -> None:
         client = await asyncio.to_thread(_client)  # reading the system's certificates takes long
         async with client:
