@@ -14,8 +14,7 @@ from pathlib import Path
 
 from realtime import keyfile
 from realtime.access import parse_scope
-from realtime.commands import CommandError, settings_of
-from realtime.commands.instants import expiry
+from realtime.commands import CommandError, expiry, settings_of
 from realtime.keyfile import ApiKey, KeyFileError
 
 __all__ = ["create", "revoke", "show"]

@@ -17,8 +17,7 @@ from uuid import uuid4
 import msgspec
 
 from realtime.access import Access, parse_scope
-from realtime.commands import CommandError, settings_of
-from realtime.commands.instants import expiry
+from realtime.commands import CommandError, expiry, settings_of
 from realtime.settings.tokens import TokenSettings
 from realtime.tokens import ConnectionToken, SubscriptionToken, TokenError, TokenInvalid, Tokens
 from realtime.tokens.signed import MAX_TOKEN, sign, take_apart

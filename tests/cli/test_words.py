@@ -20,7 +20,7 @@ from tests.cli.conftest import Run
         (["serv"], "serv is no command of `realtime`; did you mean serve?"),
         (
             ["xyzzy"],
-            "xyzzy is no command of `realtime`; there are serve, keys, check, backups, migrate, "
+            "xyzzy is no command of `realtime`; there are serve, keys, token, check, backups, migrate, "
             "export, import",
         ),
         (["imprt"], "imprt is no command of `realtime`; did you mean import?"),
