@@ -38,7 +38,7 @@ EMPTY_TTL = HOUR
 RESULT_TTL = 5 * MINUTE
 """How long an idempotency key is remembered: longer than anybody tries again."""
 
-NOWHERE = (0, "")
+NOWHERE = Published(0, "")
 """Where publications lie that are not kept."""
 
 ChannelListener = Callable[[bytes, Publication, str], None]
@@ -100,19 +100,20 @@ class Channels:
                 return known
         if mirror is not None:
             self._stream(mirror.key, self._core.clock())  # of another type: nothing is done
-        offset, epoch = NOWHERE
+        made = NOWHERE
         if keeps:
-            offset, epoch = self._append(key, _fields(data, info, tags), size, ttl, guard)
+            made = self._append(key, _fields(data, info, tags), size, ttl, guard)
         copy = None if mirror is None else self._mirrored(mirror, channel, data, info, tags)
         if result is not None:
-            self._remember(result, offset, epoch)
+            self._remember(result, made)
+        offset, epoch, _ = made
         publication = Publication(offset, data, info, tags)
         for listener in self._listeners:
             listener(channel, publication, epoch)
         if copy is not None:
             for listener in self._listeners:
                 listener(*copy)
-        return Published(offset, epoch)
+        return made
 
     def history(
         self, key: bytes, *, since: Position | None = None, limit: int = 0, reverse: bool = False
@@ -182,23 +183,23 @@ class Channels:
         self._refresh(key + META, now)
         return Published(*_position(meta), delivered=False)
 
-    def _remember(self, result: bytes, offset: int, epoch: str) -> None:
-        answer = b"%d %b" % (offset, epoch.encode())
+    def _remember(self, result: bytes, made: Published) -> None:
+        answer = b"%d %b" % (made.offset, made.epoch.encode())
         self._core.put_string(result, answer, self._core.clock() + RESULT_TTL)
 
     def _mirrored(
         self, mirror: Mirror, channel: bytes, data: bytes, info: bytes | None, tags: bytes | None
     ) -> tuple[bytes, Publication, str]:
         """Append to the mirror, if it keeps anything; what its listeners are to hear."""
-        offset, epoch = NOWHERE
+        made = NOWHERE
         if mirror.size > 0 and mirror.ttl > 0:
             fields = (*_fields(data, info, tags), b"c", channel)
-            offset, epoch = self._append(mirror.key, fields, mirror.size, mirror.ttl, None)
-        return mirror.channel, Publication(offset, data, info, tags, channel), epoch
+            made = self._append(mirror.key, fields, mirror.size, mirror.ttl, None)
+        return mirror.channel, Publication(made.offset, data, info, tags, channel), made.epoch
 
     def _append(
         self, key: bytes, fields: tuple[bytes, ...], size: int, ttl: int, guard: Guard | None
-    ) -> tuple[int, str]:
+    ) -> Published:
         core = self._core
         now = core.clock()
         top, epoch = _position(self._meta(key, now))
@@ -216,7 +217,7 @@ class Channels:
             marks |= {b"v": b"%d" % guard.version, b"ve": guard.version_epoch}
         self._hashes.update(key + META, marks, now)
         self._refresh(key + META, now)
-        return top, epoch
+        return Published(top, epoch)
 
     def _stream(self, key: bytes, now: int) -> Stream | None:
         return self._core.keyspace.typed(key, now, Stream, "stream")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections import Counter
+from typing import Annotated, TypedDict
 
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from realtime.backends.base import ClientInfo, Position, Publication
-from realtime.errors import Conflict
+from realtime.backends.base import ClientInfo, Position, Publication, Published
+from realtime.errors import Conflict, NotFound, TooManyRequests
+from realtime.http.inputs import Call
 from realtime.http.operation import (
     Answer,
     Body,
@@ -18,8 +20,9 @@ from realtime.http.operation import (
     Scope,
     operation,
 )
-from realtime.http.values import JSON, ChannelName, Seconds, compact
-from realtime.services.channels import MAX_HISTORY, Channels, HistoryPolicy
+from realtime.http.values import JSON, ChannelName, Name, Seconds, VersionEpoch, compact
+from realtime.services.channels import Channels
+from realtime.services.publishing import MAX_HISTORY, MAX_TAGS, MAX_VERSION, HistoryPolicy
 
 __all__ = ["OPERATIONS"]
 
@@ -48,11 +51,37 @@ class KeptHistory(Body):
     ttl: Annotated[Seconds, Meta(description="Seconds after the last publication.")]
 
 
+Tags = Annotated[
+    dict[str, str],
+    Meta(max_length=MAX_TAGS, description="What subscribers may tell publications apart by."),
+]
+IdempotencyKey = Annotated[
+    Name,
+    Meta(description="For five minutes nothing else is published on the channel with this key."),
+]
+Version = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=MAX_VERSION,
+        description="Of what the data shows: nothing is published if what the channel keeps had "
+        "this version, or a newer one. 0: none.",
+    ),
+]
+Delivered = Annotated[
+    bool, Meta(description="Whether it was published now; false: it was held back.")
+]
+
+
 class NewPublication(Body):
     """What to publish."""
 
     data: JSON
     history: KeptHistory | None = None
+    tags: Tags | None = None
+    idempotency_key: IdempotencyKey | None = None
+    version: Version = 0
+    version_epoch: VersionEpoch = ""
 
 
 class Broadcast(Body):
@@ -61,13 +90,18 @@ class Broadcast(Body):
     channels: Annotated[list[ChannelName], Meta(min_length=1, max_length=MAX_CHANNELS)]
     data: JSON
     history: KeptHistory | None = None
+    tags: Tags | None = None
+    idempotency_key: IdempotencyKey | None = None
+    version: Version = 0
+    version_epoch: VersionEpoch = ""
 
 
-class Published(Answer):
-    """The position of the publication."""
+class PublishedAt(Answer):
+    """The position of the publication; if it was held back, of the one it was held back for."""
 
     offset: Offset
     epoch: Epoch
+    delivered: Delivered
 
 
 class PublishedTo(Answer):
@@ -76,6 +110,7 @@ class PublishedTo(Answer):
     channel: ChannelName
     offset: Offset
     epoch: Epoch
+    delivered: Delivered
 
 
 class BroadcastAnswer(Answer):
@@ -85,11 +120,14 @@ class BroadcastAnswer(Answer):
 
 
 class PublicationAnswer(Answer):
-    """A publication; `info` tells of the client that published it."""
+    """A publication; `info` tells of the client that published it, and `channel`, in the history
+    of a pattern, where."""
 
     offset: Offset
     data: JSON
     info: JSON | UnsetType = UNSET
+    tags: JSON | UnsetType = UNSET
+    channel: ChannelName | UnsetType = UNSET
 
 
 class HistoryAnswer(Answer):
@@ -124,11 +162,12 @@ class ActiveChannels(Answer):
 
 
 class Client(Answer):
-    """A connection that is subscribed."""
+    """A connection that is subscribed; `chan_info` is said of it in this channel only."""
 
     client: Annotated[str, Meta(examples=["c0ffee"])]
     user: str
     info: JSON | UnsetType = UNSET
+    chan_info: JSON | UnsetType = UNSET
 
 
 class PresenceAnswer(Answer):
@@ -136,6 +175,12 @@ class PresenceAnswer(Answer):
 
     channel: ChannelName
     clients: list[Client]
+    users: Annotated[
+        dict[str, Annotated[int, Meta(ge=1)]],
+        Meta(description="How many of the connections are of each user who has a name."),
+    ]
+    num_clients: Annotated[int, Meta(ge=0)]
+    num_users: Annotated[int, Meta(ge=0)]
 
 
 @operation(
@@ -144,15 +189,26 @@ class PresenceAnswer(Answer):
     tag=TAG,
     scope=PUBLISH,
     summary="Publish to a channel",
-    example=Example(body='{"data":{"text":"hello"}}', answer='{"offset":7,"epoch":"KxWdQpZt"}'),
+    errors=(NotFound, TooManyRequests),
+    example=Example(
+        body='{"data":{"state":"paid"},"tags":{"kind":"order"},'
+        '"idempotency_key":"order-17-paid","version":3}',
+        answer='{"offset":7,"epoch":"KxWdQpZt","delivered":true}',
+    ),
 )
-async def publish(channels: Channels, path: ChannelPath, body: NewPublication) -> Published:
+async def publish(
+    channels: Channels, path: ChannelPath, body: NewPublication, call: Call
+) -> PublishedAt:
     """Whoever is subscribed gets it now, whoever comes back in time gets it from the history.
-    Channels that begin with `leaderboard:` are published by the service alone."""
-    position = await channels.publish(
-        path.channel, compact(body.data), history=_policy(body.history)
+    Channels that begin with `leaderboard:` are published by the service alone, and patterns like
+    `orders.*` only show what is published on others.
+
+    Say an `idempotency_key` to try again safely, and a `version` if publications may overtake
+    each other: what was published before, or is out of date, is not delivered."""
+    made = await channels.publish(
+        path.channel, compact(body.data), **_wishes(body), user=call.caller.user
     )
-    return Published(offset=position.offset, epoch=position.epoch)
+    return PublishedAt(offset=made.offset, epoch=made.epoch, delivered=made.delivered)
 
 
 @operation(
@@ -161,23 +217,21 @@ async def publish(channels: Channels, path: ChannelPath, body: NewPublication) -
     tag=TAG,
     scope=PUBLISH,
     summary="Publish the same to several channels",
+    errors=(NotFound, TooManyRequests),
     example=Example(
-        body='{"channels":["news","sport"],"data":{"text":"hello"}}',
-        answer='{"results":[{"channel":"news","offset":7,"epoch":"KxWdQpZt"},'
-        '{"channel":"sport","offset":1,"epoch":"mBvRtYuA"}]}',
+        body='{"channels":["news","sport"],"data":{"text":"hello"},"idempotency_key":"hello-1"}',
+        answer='{"results":[{"channel":"news","offset":7,"epoch":"KxWdQpZt","delivered":true},'
+        '{"channel":"sport","offset":1,"epoch":"mBvRtYuA","delivered":true}]}',
     ),
 )
-async def broadcast(channels: Channels, body: Broadcast) -> BroadcastAnswer:
-    """In order; if one name is wrong, nothing is published."""
-    positions = await channels.broadcast(
-        body.channels, compact(body.data), history=_policy(body.history)
+async def broadcast(channels: Channels, body: Broadcast, call: Call) -> BroadcastAnswer:
+    """In order; if one name is wrong, nothing is published. The key and the version are compared
+    on each channel by itself."""
+    made = await channels.broadcast(
+        body.channels, compact(body.data), **_wishes(body), user=call.caller.user
     )
-    return BroadcastAnswer(
-        results=[
-            PublishedTo(channel=channel, offset=position.offset, epoch=position.epoch)
-            for channel, position in zip(body.channels, positions, strict=True)
-        ]
-    )
+    pairs = zip(body.channels, made, strict=True)
+    return BroadcastAnswer(results=[_published_to(channel, one) for channel, one in pairs])
 
 
 @operation(
@@ -186,7 +240,7 @@ async def broadcast(channels: Channels, body: Broadcast) -> BroadcastAnswer:
     tag=TAG,
     scope=READ,
     summary="Read the history of a channel",
-    errors=(Conflict,),
+    errors=(Conflict, NotFound),
     example=Example(
         query="since=6&epoch=KxWdQpZt",
         answer='{"channel":"news","offset":7,"epoch":"KxWdQpZt",'
@@ -196,7 +250,8 @@ async def broadcast(channels: Channels, body: Broadcast) -> BroadcastAnswer:
 async def read_history(channels: Channels, path: ChannelPath, query: HistoryQuery) -> HistoryAnswer:
     """All that is kept, or what came `since` an offset. Say the `epoch` of that offset, too: if
     the offsets have begun anew since then, the answer is 409. A first offset above `since` + 1
-    means that publications in between are no longer kept."""
+    means that publications in between are no longer kept. Of a pattern like `orders.eu.*`, which
+    shows a part of `orders.*`, offsets are those of the whole: there they are not consecutive."""
     since = Position(
         0 if query.since is UNSET else query.since, "" if query.epoch is UNSET else query.epoch
     )
@@ -235,12 +290,23 @@ async def read_active_channels(channels: Channels) -> ActiveChannels:
     tag=TAG,
     scope=READ,
     summary="See who is subscribed to a channel",
-    example=Example(answer='{"channel":"news","clients":[{"client":"c0ffee","user":"ada"}]}'),
+    example=Example(
+        answer='{"channel":"news","clients":[{"client":"c0ffee","user":"ada"}],'
+        '"users":{"ada":1},"num_clients":1,"num_users":1}'
+    ),
 )
 async def read_presence(channels: Channels, path: ChannelPath) -> PresenceAnswer:
-    """A user with several connections is listed once per connection."""
+    """By connection and by user, as of one instant. Who subscribes to a pattern is present there,
+    and not in the channels that it shows."""
     members = await channels.presence(path.channel)
-    return PresenceAnswer(channel=path.channel, clients=[_client(member) for member in members])
+    users = Counter(member.user for member in members if member.user)
+    return PresenceAnswer(
+        channel=path.channel,
+        clients=[_client(member) for member in members],
+        users=dict(users),
+        num_clients=len(members),
+        num_users=len(users),
+    )
 
 
 OPERATIONS = (
@@ -252,16 +318,39 @@ OPERATIONS = (
 )
 
 
-def _policy(history: KeptHistory | None) -> HistoryPolicy | None:
-    return None if history is None else HistoryPolicy(history.size, history.ttl)
+class _Wishes(TypedDict):
+    history: HistoryPolicy | None
+    tags: dict[str, str] | None
+    idempotency_key: str | None
+    version: int
+    version_epoch: str
+
+
+def _wishes(body: NewPublication | Broadcast) -> _Wishes:
+    kept = body.history
+    return {
+        "history": None if kept is None else HistoryPolicy(kept.size, kept.ttl),
+        "tags": body.tags,
+        "idempotency_key": body.idempotency_key,
+        "version": body.version,
+        "version_epoch": body.version_epoch,
+    }
+
+
+def _published_to(channel: str, made: Published) -> PublishedTo:
+    return PublishedTo(
+        channel=channel, offset=made.offset, epoch=made.epoch, delivered=made.delivered
+    )
 
 
 def _publication(publication: Publication) -> PublicationAnswer:
-    info = publication.info
+    channel = publication.channel
     return PublicationAnswer(
         offset=publication.offset,
         data=Raw(publication.data),
-        info=UNSET if info is None else Raw(info),
+        info=_raw(publication.info),
+        tags=_raw(publication.tags),
+        channel=UNSET if channel is None else channel.decode(),
     )
 
 
@@ -269,5 +358,10 @@ def _client(member: ClientInfo) -> Client:
     return Client(
         client=member.client,
         user=member.user,
-        info=UNSET if member.info is None else Raw(member.info),
+        info=_raw(member.info),
+        chan_info=_raw(member.chan_info),
     )
+
+
+def _raw(text: bytes | None) -> Raw | UnsetType:
+    return UNSET if text is None else Raw(text)

@@ -22,6 +22,7 @@ __all__ = [
     "Score",
     "Seconds",
     "UserName",
+    "VersionEpoch",
     "compact",
     "instant",
     "seconds",
@@ -49,6 +50,14 @@ MemberName = Annotated[str, _name("The member", "ada")]
 CounterName = Annotated[str, _name("The counter", "visits")]
 UserName = Annotated[str, _name("The user", "ada")]
 RuleName = Annotated[str, _name("The rule", "login")]
+VersionEpoch = Annotated[
+    str,
+    Meta(
+        max_length=63,
+        description="Versions of another epoch are not compared. No control characters.",
+        extra_json_schema={"pattern": _NO_CONTROLS["pattern"].replace("+", "*")},
+    ),
+]
 ChannelName = Annotated[str, _name("The channel", "news")]
 
 Score = Annotated[float, Meta(description="A finite double.")]

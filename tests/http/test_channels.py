@@ -22,7 +22,8 @@ async def test_a_publication_has_a_position_and_is_in_the_history(
     assert first.json()["epoch"] == second.json()["epoch"] != ""
     assert (await http.get(NEWS)).json() == {
         "channel": "news",
-        **second.json(),
+        "offset": 2,
+        "epoch": second.json()["epoch"],
         "publications": [{"offset": 1, "data": {"text": "hello"}}, {"offset": 2, "data": None}],
     }
 
@@ -82,7 +83,7 @@ async def test_a_publication_says_how_much_is_kept(house: House) -> None:
 
 async def test_a_channel_without_history_has_no_positions(http: httpx.AsyncClient) -> None:
     done = await http.post(NEWS, json={"data": 1, "history": {"size": 0, "ttl": 1}})
-    assert done.json() == {"offset": 0, "epoch": ""}
+    assert done.json() == {"offset": 0, "epoch": "", "delivered": True}
 
 
 async def test_a_broadcast_goes_to_all_or_to_none(http: httpx.AsyncClient) -> None:
@@ -127,6 +128,77 @@ async def test_who_is_there_and_where(house: House) -> None:
         {"client": "c2", "user": "bob"},
     ]
     assert (await house.http.get("/v1/channels/empty/presence")).json()["clients"] == []
+
+
+async def test_a_user_with_several_connections_is_one_user(house: House) -> None:
+    for client, user in (("c1", "ada"), ("c2", "ada"), ("c3", "bob"), ("c4", "")):
+        await house.services.channels.join("news", ClientInfo(client, user, None, b"1"))
+    presence = (await house.http.get("/v1/channels/news/presence")).json()
+    assert presence["users"] == {"ada": 2, "bob": 1}
+    assert (presence["num_clients"], presence["num_users"]) == (4, 2)
+    assert {one["chan_info"] for one in presence["clients"]} == {1}
+
+
+async def test_what_was_published_with_a_key_is_not_published_again(
+    http: httpx.AsyncClient,
+) -> None:
+    first = await http.post(NEWS, json={"data": 1, "idempotency_key": "k"})
+    again = await http.post(NEWS, json={"data": 1, "idempotency_key": "k"})
+    assert first.json()["delivered"] is True
+    assert again.json() == {**first.json(), "delivered": False}
+    both = {"channels": ["news", "sport"], "data": 1, "idempotency_key": "k"}
+    results = (await http.post("/v1/messages", json=both)).json()["results"]
+    assert [(one["offset"], one["delivered"]) for one in results] == [(1, False), (1, True)]
+    assert len((await http.get(NEWS)).json()["publications"]) == 1
+
+
+async def test_what_is_out_of_date_is_not_published(http: httpx.AsyncClient) -> None:
+    async def publish(version: int, epoch: str = "") -> tuple[int, bool]:
+        body = {"data": version, "version": version, "version_epoch": epoch}
+        made = (await http.post(NEWS, json=body)).json()
+        return made["offset"], made["delivered"]
+
+    assert await publish(3) == (1, True)
+    assert await publish(2) == (1, False)
+    assert await publish(2, "another") == (2, True)
+
+
+async def test_tags_stay_with_the_publication(http: httpx.AsyncClient) -> None:
+    tags = {"kind": "order", "é": '"'}
+    await http.post(NEWS, json={"data": 1, "tags": tags})
+    assert (await http.get(NEWS)).json()["publications"][0]["tags"] == tags
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"tags": {"a": 1}},
+        {"tags": {str(n): "" for n in range(33)}},
+        {"idempotency_key": ""},
+        {"idempotency_key": "a\nb"},
+        {"version": -1},
+        {"version": 2**53},
+        {"version": 1, "version_epoch": "x" * 64},
+    ],
+    ids=str,
+)
+async def test_a_wish_out_of_bounds_is_refused(
+    http: httpx.AsyncClient, more: dict[str, Any]
+) -> None:
+    assert (await http.post(NEWS, json={"data": 1, **more})).status_code == 422
+    assert (await http.get(NEWS)).json()["offset"] == 0
+
+
+async def test_a_publication_over_its_bound_is_refused(http: httpx.AsyncClient) -> None:
+    most = "x" * (65_536 - 2)
+    assert (await http.post(NEWS, json={"data": most})).status_code == 200
+    refused = await http.post(NEWS, json={"data": most + "x"})
+    assert refused.status_code == 413
+    tagged = {"data": most[:-9], "tags": {"a": "bcd"}}
+    assert (await http.post(NEWS, json=tagged)).status_code == 413
+    both = {"channels": ["news", "sport"], "data": most + "x"}
+    assert (await http.post("/v1/messages", json=both)).status_code == 413
+    assert (await http.get(NEWS)).json()["offset"] == 1
 
 
 async def test_the_history_tells_of_the_client_that_published(house: House) -> None:
