@@ -8,12 +8,12 @@ import pytest
 
 from realtime.backends.base import (
     Backend,
-    ClientInfo,
     History,
     Position,
     Publication,
     Published,
     recover,
+    recover_latest,
 )
 from realtime.backends.keys import META, VERSION, board_key, channel_key
 
@@ -116,35 +116,44 @@ async def test_names_that_were_only_asked_for_are_soon_forgotten(store: Store) -
     assert await store.backend.values.delete(b"chan:{news}:meta") == 1
 
 
-# size, ttl (s), published, sleep (s), limit, since -> recovered, publications
+Told = tuple[bool, int]
+"""Recovered, and how many publications."""
+
+# size, ttl (s), published, sleep (s), limit, since -> all that was missed; the newest only
 VECTORS = [
-    (10, 60, 0, 0, 300, 0, True, 0),
-    (10, 60, 10, 0, 300, 8, True, 2),
-    (10, 60, 10, 0, 2, 5, False, 0),
-    (10, 60, 20, 0, 300, 8, False, 0),
-    (10, 60, 20, 0, 300, 108, False, 0),
-    (10, 60, 7, 0, 300, 7, True, 0),
-    (10, 60, 4, 0, 300, 0, True, 4),
-    (10, 1, 10, 3, 300, 8, False, 0),
-    (10, 1, 1, 3, 300, 1, True, 0),
+    ((10, 60, 0, 0, 300, 0), (True, 0), (False, 0)),
+    ((10, 60, 10, 0, 300, 8), (True, 2), (True, 1)),
+    ((10, 60, 10, 0, 2, 5), (False, 0), (True, 1)),
+    ((10, 60, 20, 0, 300, 8), (False, 0), (True, 1)),
+    ((10, 60, 20, 0, 300, 108), (False, 0), (True, 1)),
+    ((10, 60, 7, 0, 300, 7), (True, 0), (True, 0)),
+    ((10, 60, 4, 0, 300, 0), (True, 4), (True, 1)),
+    ((10, 1, 10, 3, 300, 8), (False, 0), (False, 0)),
+    ((10, 1, 1, 3, 300, 1), (True, 0), (True, 0)),
 ]
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=str)
+@pytest.mark.parametrize(("row", "stream", "cache"), VECTORS, ids=str)
 async def test_recovery_is_complete_or_refused(
-    store: Store, vector: tuple[int, int, int, int, int, int, bool, int]
+    store: Store, row: tuple[int, int, int, int, int, int], stream: Told, cache: Told
 ) -> None:
-    size, ttl, published, sleep, limit, since, recovered, count = vector
+    size, ttl, published, sleep, limit, since = row
     await publish(store.backend, published, size=size, ttl=ttl * SECOND)
     await store.advance(sleep * SECOND)
     channels = store.backend.channels
     epoch = (await channels.history(CHANNEL)).position.epoch
-    at = Position(since, epoch)
+    at, foreign = Position(since, epoch), Position(since, "other")
     found = await channels.history(CHANNEL, since=at, limit=limit + 1)
     answer = recover(at, found, limit)
-    assert (answer.recovered, len(answer.publications)) == (recovered, count)
-    foreign = recover(Position(since, "other"), found, limit)
-    assert foreign == (False, [])
+    assert (answer.recovered, len(answer.publications)) == stream
+    assert recover(foreign, found, limit) == (False, [])
+    newest = await channels.history(CHANNEL, limit=1, reverse=True)
+    answer = recover_latest(at, newest)
+    assert (answer.recovered, len(answer.publications)) == cache
+    assert answer.publications in ([], [Publication(published, b"%d" % published)])
+    # Whoever comes from elsewhere gets the newest, if it is there.
+    there = bool(newest.publications)
+    assert recover_latest(foreign, newest) == (there, newest.publications)
 
 
 LIVE = b"leaderboard:arcade"
@@ -195,17 +204,3 @@ async def test_many_at_once_publish_each_version_once(backend: Backend) -> None:
 
 async def test_a_store_that_answers_says_so(backend: Backend) -> None:
     await backend.ping()
-
-
-async def test_presence_is_who_joined_and_has_not_left(backend: Backend) -> None:
-    ada, bob = ClientInfo("c1", "ada", b"{}"), ClientInfo("c2", "bob")
-    await backend.presence.add(CHANNEL, ada)
-    await backend.presence.add(CHANNEL, bob)
-    await backend.presence.add(CHANNEL, bob)
-    assert sorted(await backend.presence.members(CHANNEL)) == [ada, bob]
-    assert await backend.presence.channels() == {CHANNEL: 2}
-    await backend.presence.remove(CHANNEL, "c1")
-    await backend.presence.remove(CHANNEL, "c1")
-    await backend.presence.remove(CHANNEL, "c2")
-    assert await backend.presence.members(CHANNEL) == []
-    assert await backend.presence.channels() == {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.channel import History, Position, Publication, recover
+from engine.channel import History, Position, Publication, recover, recover_latest
 
 PAST = Position(7, "old")
 """The store was at 9 in its old life; what came after 7 it has lost."""
@@ -49,3 +49,28 @@ def test_what_was_inherited_is_not_recovered_in_part() -> None:
 def test_a_position_without_an_epoch_is_only_an_offset() -> None:
     assert history(9).covers(Position(9, ""))
     assert history(9, past=None).covers(Position(99, ""))
+
+
+def newest(*, top: int = 10, past: Position | None = PAST) -> History:
+    return history(top - 1, top=top, past=past)
+
+
+def test_the_newest_is_not_sent_to_who_has_seen_it() -> None:
+    assert recover_latest(Position(10, "new"), newest()) == (True, [])
+    assert recover_latest(Position(7, "old"), newest(top=7)) == (True, [])
+
+
+@pytest.mark.parametrize(
+    "since",
+    [Position(0, ""), Position(10, ""), Position(9, "new"), Position(10, "old"), Position(99, "x")],
+)
+def test_whoever_cannot_be_proved_to_have_seen_the_newest_is_sent_it(since: Position) -> None:
+    assert recover_latest(since, newest()) == (True, [Publication(10, b"10")])
+
+
+def test_where_nothing_is_left_only_who_had_seen_the_last_has_missed_nothing() -> None:
+    gone = newest()._replace(publications=[])
+    assert recover_latest(Position(10, "new"), gone).recovered
+    assert not recover_latest(Position(9, "new"), gone).recovered
+    empty = History(Position(0, "new"), [])
+    assert not recover_latest(Position(0, "new"), empty).recovered
