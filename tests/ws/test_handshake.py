@@ -9,7 +9,11 @@ import pytest
 
 from realtime import keyfile
 from realtime.access import Access
+from realtime.services.namespaces import Rate
+from realtime.settings import Settings
 from realtime.ws.door import Options
+from realtime.ws.entrance import ConnectionLimits
+from realtime.ws.quotas import Rates
 from tests.ws.conftest import Serve
 from tests.ws.house import House
 
@@ -107,3 +111,44 @@ async def test_odd_handshakes(serve: Serve, header: str, status: int) -> None:
     else:
         await peer.eof()
     await house.peer()
+
+
+async def test_so_many_new_connections_and_no_more(serve: Serve) -> None:
+    limits = ConnectionLimits(rate=Rate(2, 10.0))
+    house = await serve(options=Options(connections=limits))
+    assert await origin(house, "https://evil.example") == 403, "it does not count"
+    statuses = [(await house.dial()).status for _ in range(4)]
+    assert statuses == [101, 101, 503, 503]
+    assert "retry-after: 1" in house.peers[-1].head.lower()
+    assert house.door.entrance.refusals["connections"] == 2
+    house.pass_time(5.0)
+    assert (await house.dial()).status == 101
+
+
+async def test_on_the_way_out_nobody_is_let_in(serve: Serve) -> None:
+    house = await serve()
+    before = await house.peer()
+    house.door.entrance.closed = "the service is shutting down"
+    late = await house.dial()
+    assert (late.status, "retry-after: 1" in late.head.lower()) == (503, True)
+    await before.subscribe("room:1")
+
+
+def test_the_settings_say_what_a_door_may() -> None:
+    settings = Settings(
+        ws_max_channels=3,
+        ws_ping_interval=20.0,
+        ws_pong_timeout=4.0,
+        ws_connect_timeout=5.0,
+        ws_connection_rate=Rate(9, 1.0),
+        ws_command_rate=None,
+        ws_patience=7,
+        personal_channels=True,
+    )
+    options = Options.of(settings)
+    assert (options.max_channels, options.connect_timeout) == (3, 5.0)
+    assert (options.ping_interval, options.pong_timeout) == (20.0, 4.0)
+    assert options.connections == ConnectionLimits(rate=Rate(9, 1.0), per_user=None)
+    assert options.rates == Rates(patience=7)
+    assert options.personal_channels
+    assert not options.counts_users

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
@@ -18,6 +19,8 @@ from realtime.graceful import GracefulServer
 from realtime.settings import Settings
 from realtime.ws import shutdown
 from realtime.ws.shutdown import send_away
+from tests.redis.stores import STORES, store_options
+from tests.service import running_service
 from tests.ws.conftest import Serve
 from tests.ws.house import House
 from tests.ws.peer import Closed, Peer
@@ -214,3 +217,23 @@ async def test_all_of_it_is_within_the_time_out_of_the_shutdown(
         await running.serving
         assert spreads == [2]
         assert running.server.config.timeout_graceful_shutdown in (0, 1, 2)
+
+
+@pytest.mark.parametrize("store", STORES)
+async def test_a_signal_ends_the_process_in_good_order(store: str, tmp_path: Path) -> None:
+    """Whoever is connected is told to come back, and nobody stays behind in the store."""
+    with store_options(store, tmp_path) as options, running_service(None, *options) as running:
+        peers = [await Peer.dial(running.port) for _ in range(3)]
+        for peer in peers:
+            await peer.connect()
+            await peer.subscribe("room:1")
+        running.process.send_signal(signal.SIGTERM)
+        assert [await peer.hang_up() for peer in peers] == [SHUTDOWN] * 3
+        for peer in peers:
+            await peer.end()
+        assert await asyncio.to_thread(running.process.wait, 60) == 0
+        if store == "redis":
+            with running_service(None, *options) as other:
+                url = f"{other.url}/v1/channels/room:1/presence"
+                async with httpx.AsyncClient() as http:
+                    assert (await http.get(url)).json()["clients"] == []
