@@ -37,6 +37,18 @@ class ChannelSettings:
         CHANNELS,
         "What may wait for a slow WebSocket client before it is disconnected.",
     )
+    ws_deflate: bool = option(
+        False,
+        switch(),
+        CHANNELS,
+        "Compress what is sent to WebSocket clients that offer it, once for all of them.",
+    )
+    ws_deflate_bytes: int = option(
+        512,
+        whole(0, MIB, "BYTES"),
+        CHANNELS,
+        "Frames shorter than this are sent as they are.",
+    )
     ws_max_channels: int = option(
         128, whole(1, 100_000), CHANNELS, "Channels that one connection may be subscribed to."
     )

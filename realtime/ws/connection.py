@@ -30,6 +30,7 @@ from realtime.ws.client import Client
 from realtime.ws.codes import Close
 from realtime.ws.conversation import Conversation, State
 from realtime.ws.door import Door, Options
+from realtime.ws.framing import deflated
 from realtime.ws.handshake import Frames, bearer, rejection
 from realtime.ws.outbox import Outbox
 
@@ -53,7 +54,7 @@ class Connection(Conversation):
         self, door: Door, *, config: Config, server_state: ServerState, app_state: dict[str, Any]
     ) -> None:
         super().__init__(door, server_state)
-        self._frames = Frames(max_size=door.options.message_bytes, logger=log)
+        self._frames = Frames(door.options.message_bytes, log, deflate=door.options.deflate)
         self._deaf = False
         """The backlog ends in a close: what comes after it does not count."""
         self._fragments = bytearray()
@@ -103,6 +104,9 @@ class Connection(Conversation):
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             return
         self._transport.write(b"".join(frames.data_to_send()))
+        frames.begin()
+        if frames.window_bits:
+            self._outbox.framing = deflated(door.options.deflate_bytes, frames.window_bits)
         self._state = State.OPEN
         self._client.bearer = credentials
         door.hub.connections += 1

@@ -40,6 +40,10 @@ class Options:
     """What may wait for one slow reader before it is closed."""
     message_bytes: int = 64 * 1024
     """The largest frame, or fragmented message, that a client may send."""
+    deflate: bool = False
+    """Whether clients that want it are sent compressed frames, and may send such."""
+    deflate_bytes: int = 512
+    """Frames shorter than this are not compressed."""
     max_channels: int = 128
     """Subscriptions of one connection."""
     recovery_limit: int = 300
@@ -59,6 +63,8 @@ class Options:
             connect_timeout=settings.ws_connect_timeout,
             queue_bytes=settings.ws_queue_bytes,
             message_bytes=settings.ws_message_bytes,
+            deflate=settings.ws_deflate,
+            deflate_bytes=settings.ws_deflate_bytes,
             max_channels=settings.ws_max_channels,
             personal_channels=settings.personal_channels,
             rates=Rates(

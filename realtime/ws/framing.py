@@ -5,16 +5,22 @@ them, in order, into bytes that are complete in themselves and depend on nothing
 before. So what is framed once can be written to every subscriber with the same framing.
 
     WEBSOCKET      text frames (RFC 6455), the objects of each separated by newlines
+                   ``deflated``: the same, compressed (RFC 7692) where that makes them shorter
     SSE            an event per object (HTML, section 9.2), in chunks (RFC 9112, section 7.1)
     HTTP_STREAM    a line per object, in chunks
 
-On the last two there is no close frame: the close is an object in front of the last chunk.
+Without a WebSocket there is no close frame: the close is an object in front of the last chunk.
+
+What is compressed must depend on nothing that was sent before either ("no context takeover"), so
+it, too, is made once for everybody; and nothing has to be remembered for a connection.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
@@ -32,6 +38,7 @@ __all__ = [
     "Encode",
     "Framing",
     "chunk",
+    "deflated",
     "pushed",
     "text_frame",
 ]
@@ -43,6 +50,13 @@ FRAME_BYTES = 64 * 1024
 """A frame is closed when it would grow over this; clients refuse frames from 1 MiB on."""
 
 LAST_CHUNK = b"0\r\n\r\n"
+
+TEXT, COMPRESSED_TEXT, CLOSE = 0x81, 0xC1, 0x88
+"""First bytes of frames, all of them final."""
+
+DEFLATE_LEVEL, DEFLATE_MEMORY = 1, 5
+"""zlib's. Everybody waits while we compress: 11 KB of JSON become 2.2 in 24 µs by this, and with
+zlib's defaults 2.0 in 74."""
 
 
 Encode = Callable[[bytes, Publication, str], bytes]
@@ -72,7 +86,7 @@ class Framing:
 
 def text_frame(payload: bytes) -> bytes:
     """A WebSocket text frame as a server sends it: final, not masked (RFC 6455, 5.2)."""
-    return _frame(0x81, payload)
+    return _frame(TEXT, payload)
 
 
 def _frame(head: int, payload: bytes) -> bytes:
@@ -104,9 +118,35 @@ def _text_frames(objects: Sequence[bytes]) -> bytes:
     return b"".join([text_frame(payload) for payload in _payloads(objects)])
 
 
+@lru_cache(maxsize=64)
+def deflated(minimum: int, window_bits: int = 15) -> Framing:
+    """WEBSOCKET, where payloads of ``minimum`` bytes and more are compressed. One value of each.
+
+    ``window_bits`` within 9..15: how far back a peer can look, as the base-2 logarithm.
+    """
+
+    def frame(payload: bytes) -> bytes:
+        if len(payload) < minimum:
+            return text_frame(payload)
+        short = _deflate(payload, window_bits)
+        return _frame(COMPRESSED_TEXT, short) if len(short) < len(payload) else text_frame(payload)
+
+    def frames(objects: Sequence[bytes]) -> bytes:
+        return b"".join([frame(payload) for payload in _payloads(objects)])
+
+    return Framing(f"websocket, deflate {window_bits}", frames, WEBSOCKET.ping, _close_frame)
+
+
+def _deflate(payload: bytes, window_bits: int) -> bytes:
+    """Compressed as a message of its own (RFC 7692, 7.2.1)."""
+    compressor = zlib.compressobj(DEFLATE_LEVEL, zlib.DEFLATED, -window_bits, DEFLATE_MEMORY)
+    data = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    return data.removesuffix(b"\0\0\xff\xff")
+
+
 def _close_frame(close: Close) -> bytes:
     code, reason = close
-    return _frame(0x88, code.to_bytes(2) + reason.encode())
+    return _frame(CLOSE, code.to_bytes(2) + reason.encode())
 
 
 def chunk(data: bytes) -> bytes:

@@ -8,11 +8,17 @@ none. While no key exists `realtime.origins` says who else may, and who may not.
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from typing import NamedTuple
 
 from websockets.datastructures import Headers, MultipleValuesError
+from websockets.extensions.permessage_deflate import (
+    PerMessageDeflate,
+    ServerPerMessageDeflateFactory,
+)
 from websockets.http11 import Request, Response
+from websockets.protocol import Protocol
 from websockets.server import ServerProtocol
 from websockets.typing import StatusLike, Subprotocol
 
@@ -23,12 +29,43 @@ __all__ = ["PATH", "Frames", "Rejection", "bearer", "foreign", "rejection"]
 PATH = "/connection/websocket"
 
 
-class Frames(ServerProtocol):
-    """The WebSocket protocol, sans-I/O, without extensions and without subprotocols.
+_DEFLATE = (
+    ServerPerMessageDeflateFactory(
+        server_no_context_takeover=True,
+        client_no_context_takeover=True,
+        compress_settings={"level": 1},  # unused: only control frames are sent by this layer
+    ),
+)
 
-    Compression stays off: it cannot be shared between connections, costs each of them 30 KiB
-    and more, and some clients then reorder what they send.
+
+class Frames(ServerProtocol):
+    """The WebSocket protocol, sans-I/O, without subprotocols.
+
+    Compression is off unless it is asked for: some clients then reorder what they send. It is
+    negotiated without context takeover on either side: what is compressed for one connection is
+    right for all, and neither side keeps 30 KiB and more for the next message.
     """
+
+    def __init__(self, max_size: int, logger: logging.Logger, *, deflate: bool) -> None:
+        extensions = _DEFLATE if deflate else None
+        super().__init__(max_size=max_size, logger=logger, extensions=extensions)
+
+    @property
+    def window_bits(self) -> int:
+        """How far back the peer can look in what is compressed for it; 0: it takes nothing such."""
+        for extension in self.extensions:
+            if isinstance(extension, PerMessageDeflate):
+                return extension.local_max_window_bits
+        return 0
+
+    def begin(self) -> None:
+        """The request is answered: forget it. Its headers would stay as long as the connection.
+
+        The parser knows it as long as it has not begun anew, and it has read nothing else yet.
+        """
+        self.parser.close()
+        self.parser = Protocol.parse(self)
+        next(self.parser)
 
     def process_subprotocol(self, headers: Headers) -> Subprotocol | None:
         """Not even parsed: old stock clients send this header empty, which is not allowed."""

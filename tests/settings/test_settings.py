@@ -54,6 +54,8 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "max_connections": ("10", 10),
     "ws_message_bytes": ("1024", 1024),
     "ws_queue_bytes": ("65536", 65_536),
+    "ws_deflate": ("true", True),
+    "ws_deflate_bytes": ("1024", 1024),
     "ws_max_channels": ("1000", 1000),
     "ws_connect_timeout": ("5", 5.0),
     "ws_ping_interval": ("0", 0.0),

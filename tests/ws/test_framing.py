@@ -9,6 +9,7 @@ import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Close as CloseFrame
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
@@ -20,20 +21,21 @@ from realtime.ws.framing import (
     SSE,
     WEBSOCKET,
     Framing,
+    deflated,
     text_frame,
 )
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-def parsed(data: bytes) -> list[Frame]:
+def parsed(data: bytes, *extensions: PerMessageDeflate) -> list[Frame]:
     """The frames, read by somebody else's parser."""
     reader = StreamReader()
     reader.feed_data(data)
     reader.feed_eof()
     frames = []
     while reader.buffer:
-        parsing = Frame.parse(reader.read_exact, mask=False)
+        parsing = Frame.parse(reader.read_exact, mask=False, extensions=extensions)
         try:
             next(parsing)
         except StopIteration as done:
@@ -107,7 +109,32 @@ def test_frames_are_bounded_in_bytes() -> None:
     assert payloads == [small + b"\n" + large, large, huge, small + b"\n" + small]
 
 
-@pytest.mark.parametrize("framing", [WEBSOCKET, SSE, HTTP_STREAM])
+@pytest.mark.parametrize("bits", [9, 12, 15])
+@given(objects=objects_of_json)
+def test_what_is_deflated_is_inflated_by_others(bits: int, objects: list[bytes]) -> None:
+    peer = PerMessageDeflate(True, True, bits, bits)
+    framing = deflated(100, bits)
+    first, second = framing.frames(objects), framing.frames(objects[::-1])
+    for data, sent in ((second, objects[::-1]), (first, objects)):  # in any order: they are equal
+        payloads = [bytes(frame.data) for frame in parsed(data, peer)]
+        assert b"\n".join(payloads).split(b"\n") == sent
+
+
+def test_what_deflate_would_not_shorten_is_sent_as_it_is() -> None:
+    small, noise, text = b"s" * 99, bytes(range(256)), b'{"a":1}' * 100
+    framing = deflated(100)
+    assert framing.frames([small]) == WEBSOCKET.frames([small])
+    assert framing.frames([noise]) == WEBSOCKET.frames([noise])
+    assert len(framing.frames([text])) < 50
+
+
+def test_a_deflated_framing_is_one_for_all() -> None:
+    """Else every connection would have a fan of its own."""
+    assert deflated(100) is deflated(100)
+    assert deflated(100) is not deflated(100, 12)
+
+
+@pytest.mark.parametrize("framing", [WEBSOCKET, SSE, HTTP_STREAM, deflated(0)])
 def test_no_objects_make_no_bytes(framing: Framing) -> None:
     """An empty chunk would be the last one."""
     assert framing.frames([]) == b""
