@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from engine.core import Core
@@ -36,6 +36,13 @@ class Hashes:
     def put(self, key: bytes, fields: Mapping[bytes, bytes]) -> None:
         """Replace the whole record, whatever was there; it never expires. O(fields)."""
         self.delete_then_set(key, fields, None)
+
+    def patch(self, key: bytes, changes: Mapping[bytes, bytes], removals: Sequence[bytes]) -> None:
+        """Remove some fields, then set some; a deadline stays. O(fields). Raises WrongType."""
+        now = self._core.clock()
+        self.remove(key, removals, now)
+        if changes:
+            self.update(key, changes, now)
 
     def delete_then_set(
         self, key: bytes, fields: Mapping[bytes, bytes], deadline: int | None

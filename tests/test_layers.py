@@ -26,11 +26,13 @@ Rule = tuple[set[str], set[str]]
 SEAM = {
     "realtime.backends.base",
     "realtime.backends.base_channels",
+    "realtime.backends.base_limits",
     "realtime.backends.keys",
 }
 CONCRETE = {
     "realtime.backends.embedded",
     "realtime.backends.embedded_channels",
+    "realtime.backends.embedded_limits",
     "realtime.backends.embedded_departures",
     "realtime.backends.redis",
 }
@@ -46,6 +48,7 @@ RULES: dict[str, Rule] = {
             "engine",
             *SEAM,
             "realtime.backends.embedded_channels",
+            "realtime.backends.embedded_limits",
             "realtime.backends.embedded_departures",
         },
         set(),

@@ -37,6 +37,7 @@ from engine.limits.decision import (
     OutOfTime,
     Parameters,
     Saturated,
+    numbers_of,
 )
 from engine.limits.log import MAX_LOG, SlidingLog
 from engine.limits.penalty import PenaltyBox
@@ -65,5 +66,6 @@ __all__ = [
     "SlidingWindow",
     "TokenBucket",
     "bare_rule",
+    "numbers_of",
     "rule_of",
 ]

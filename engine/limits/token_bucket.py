@@ -129,7 +129,7 @@ class TokenBucket:
     def _ticks(self, state: LimitState) -> int:
         """``full_at`` in this rule's ticks, rounded up: a change of rule gives nothing away."""
         numbers = numbers_of(state)
-        if len(numbers) == 2:
+        if len(numbers) == 2 or numbers[0] < 0:
             return 0  # another algorithm's: it cannot be converted
         whole, part, scale = numbers if len(numbers) == 3 else (numbers[0], 0, 1)
         return whole * self.scale + -(-(part * self.scale) // max(scale, 1))

@@ -18,12 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 from engine.channel import Recovery, recover, recover_latest
 from engine.departures import HARVEST, Claimed, Departure, DepartureKeys, Due
 from engine.errors import EngineError, NotAnInteger, OutOfBounds, WrongType
-from engine.limits import NEVER, Decision, FixedWindow, LimitRule, SlidingWindow, TokenBucket
 from engine.ranking import Entry, Keep, Page, Ranking, Standing, Submission, Submit
 from engine.sessions import Patched
 from engine.sessions import StoredSession as Session
@@ -41,14 +40,43 @@ from realtime.backends.base_channels import (
     Published,
     Wildcard,
 )
+from realtime.backends.base_limits import (
+    MAX_LIMIT,
+    MAX_LOG,
+    MAX_PERIOD,
+    NEVER,
+    Amended,
+    Buckets,
+    CalendarWindow,
+    Decision,
+    FixedWindow,
+    ImmediateBuckets,
+    LeaseDecision,
+    Leases,
+    LimitRule,
+    OutOfTime,
+    Parameters,
+    PenaltyBox,
+    Policy,
+    Saturated,
+    SlidingLog,
+    SlidingWindow,
+    Take,
+    TokenBucket,
+)
 
 __all__ = [
     "HARVEST",
+    "MAX_LIMIT",
+    "MAX_LOG",
+    "MAX_PERIOD",
     "NEVER",
+    "Amended",
     "Backend",
     "BackendUnavailable",
     "Board",
     "Buckets",
+    "CalendarWindow",
     "ChangeListener",
     "ChannelListener",
     "Channels",
@@ -68,12 +96,18 @@ __all__ = [
     "History",
     "ImmediateBuckets",
     "Keep",
+    "LeaseDecision",
+    "Leases",
     "LimitRule",
     "LossListener",
     "NotAnInteger",
     "OutOfBounds",
+    "OutOfTime",
     "Page",
+    "Parameters",
     "Patched",
+    "PenaltyBox",
+    "Policy",
     "Position",
     "Presence",
     "PresenceStats",
@@ -81,9 +115,11 @@ __all__ = [
     "Published",
     "Ranking",
     "Recovery",
+    "Saturated",
     "Session",
     "SessionKeys",
     "Sessions",
+    "SlidingLog",
     "SlidingWindow",
     "SortedSets",
     "Standing",
@@ -117,14 +153,6 @@ class Board(NamedTuple):
 
     key: bytes
     ranking: Ranking
-
-
-class Take(NamedTuple):
-    """A wish to spend ``cost`` from the bucket under ``key``."""
-
-    key: bytes
-    rule: LimitRule
-    cost: int = 1
 
 
 class SessionKeys(NamedTuple):
@@ -179,6 +207,11 @@ class Hashes(Protocol):
     async def put(self, key: bytes, fields: Mapping[bytes, bytes]) -> None:
         """Replace the whole record."""
 
+    async def patch(
+        self, key: bytes, changes: Mapping[bytes, bytes], removals: Sequence[bytes] = ()
+    ) -> None:
+        """Set and remove fields; the record comes and goes with its fields."""
+
 
 class SortedSets(Protocol):
     """Leaderboards. Every answer shows one instant. Offsets are 0-based, ranks 1-based."""
@@ -218,24 +251,6 @@ class SortedSets(Protocol):
     async def around(
         self, board: Board, member: bytes, radius: int, *, metadata: bool = False
     ) -> Page | None: ...
-
-
-class Buckets(Protocol):
-    """Rate limits; the state under a key belongs to one rule."""
-
-    async def take(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision:
-        """Spend if allowed; a cost of 0 only looks."""
-
-    async def take_all(self, takes: Sequence[Take]) -> list[Decision]:
-        """Spend all, or nothing if any is refused; one decision per take, as if it were alone
-        after the earlier ones of the same call."""
-
-
-@runtime_checkable
-class ImmediateBuckets(Protocol):
-    """A capability of buckets in this process: a take that nobody has to wait for."""
-
-    def take_now(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision: ...
 
 
 class Sessions(Protocol):
@@ -338,6 +353,7 @@ class Backend:
     hashes: Hashes
     sorted_sets: SortedSets
     buckets: Buckets
+    leases: Leases
     sessions: Sessions
     channels: Channels
     presence: Presence

@@ -15,8 +15,6 @@ from engine.engine import Engine
 from realtime.backends.base import (
     Backend,
     Board,
-    Decision,
-    LimitRule,
     Page,
     Patched,
     Session,
@@ -24,7 +22,6 @@ from realtime.backends.base import (
     Standing,
     Submission,
     Submit,
-    Take,
     WritesRefused,
 )
 from realtime.backends.embedded_channels import (
@@ -35,6 +32,7 @@ from realtime.backends.embedded_channels import (
     Watches,
 )
 from realtime.backends.embedded_departures import Departures
+from realtime.backends.embedded_limits import Buckets, Leases
 from realtime.backends.keys import user_key
 
 __all__ = ["backend", "system_clock"]
@@ -63,7 +61,8 @@ def backend(engine: Engine, admission: Admission = ALL_ADMITTED) -> Backend:
         counters=_Counters(engine, admission),
         hashes=_Hashes(engine, admission),
         sorted_sets=_SortedSets(engine, admission),
-        buckets=_Buckets(engine, admission),
+        buckets=Buckets(engine, admission),
+        leases=Leases(engine, admission),
         sessions=_Sessions(engine, admission),
         channels=Channels(engine, admission),
         presence=Presence(),
@@ -139,6 +138,12 @@ class _Hashes:
         self._admit()
         self._hashes.put(key, fields)
 
+    async def patch(
+        self, key: bytes, changes: Mapping[bytes, bytes], removals: Sequence[bytes] = ()
+    ) -> None:
+        self._admit()
+        self._hashes.patch(key, changes, removals)
+
 
 class _SortedSets:
     def __init__(self, engine: Engine, admission: Admission) -> None:
@@ -194,26 +199,6 @@ class _SortedSets:
 
     def _described(self, board: Board, page: Page, metadata: bool) -> Page:
         return self._boards.with_metadata(board.key, page) if metadata else page
-
-
-class _Buckets:
-    def __init__(self, engine: Engine, admission: Admission) -> None:
-        self._buckets = engine.buckets
-        self._admit = admission.admit
-        all_pass = admission is ALL_ADMITTED
-        self.take_now = engine.buckets.take if all_pass else self._take_admitted
-
-    async def take(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision:
-        return self.take_now(key, rule, cost)
-
-    async def take_all(self, takes: Sequence[Take]) -> list[Decision]:
-        self._admit()
-        return self._buckets.take_all(takes)
-
-    def _take_admitted(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision:
-        if cost:  # otherwise it only looks
-            self._admit()
-        return self._buckets.take(key, rule, cost)
 
 
 class _Sessions:

@@ -71,6 +71,7 @@ class Pair:
         self.hashes: Any = _Part(self, "hashes")
         self.sorted_sets: Any = _Part(self, "sorted_sets")
         self.buckets: Any = _Part(self, "buckets")
+        self.leases: Any = _Part(self, "leases")
         self.sessions: Any = _Part(self, "sessions")
         self.reset()
 

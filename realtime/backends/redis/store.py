@@ -29,6 +29,7 @@ from realtime.backends.redis.channels import Channels
 from realtime.backends.redis.departures import Departures
 from realtime.backends.redis.dial import Options
 from realtime.backends.redis.ending import end
+from realtime.backends.redis.leases import Leases
 from realtime.backends.redis.link import Figures, Link, Push
 from realtime.backends.redis.presence import Presence
 from realtime.backends.redis.sessions import Sessions
@@ -69,6 +70,7 @@ class RedisStore:
             hashes=Hashes(wire),
             sorted_sets=SortedSets(wire),
             buckets=Buckets(wire),
+            leases=Leases(wire),
             sessions=Sessions(wire),
             channels=Channels(wire, self._broker),
             presence=self._presence,

@@ -24,6 +24,7 @@ INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 ADD = load("counter_add", "_int64", writes=True)
 GET_ALL = load("counters_get", writes=False)
 PUT = load("hash_put", "_chunks", writes=True)
+PATCH = load("hash_patch", "_chunks", writes=True)
 
 
 class Values:
@@ -132,6 +133,12 @@ class Hashes:
     async def put(self, key: bytes, fields: Mapping[bytes, bytes]) -> None:
         flat = [part for pair in fields.items() for part in pair]
         await self._calls.run(PUT, [key], *flat)
+
+    async def patch(
+        self, key: bytes, changes: Mapping[bytes, bytes], removals: Sequence[bytes] = ()
+    ) -> None:
+        flat = [part for pair in changes.items() for part in pair]
+        await self._calls.run(PATCH, [key], b"%d" % len(removals), *removals, *flat)
 
 
 def _refusal(failed: CommandFailed, key: bytes) -> EngineError | None:

@@ -1,11 +1,13 @@
--- What `take` of the rules in engine/limits.py would store: the same integers, within doubles,
+-- What `take` of the rules in engine/limits would store: the same integers, within doubles,
 -- which are exact up to 2^53. Products outgrow that; so instants are counted in microseconds and
 -- a part of one (fewer than 2^31 ticks), and products are divided before they are compared.
--- The first number of a state is below 2^53, the others are below 2^31: no rule writes more.
+-- The first number of a state is below 2^53, the others are below 2^31: no rule writes more. What
+-- begins with a negative number is another algorithm's (engine/limits/decision.py).
 --
 -- Each rule answers: whether the cost is allowed (nil: the state is none), the text to store (nil:
 -- nothing), the microsecond at which it may be forgotten.
 
+local MARKED = '^%-%d+ [%d %-]*%d$'
 local ONE, TWO, THREE = '^(%-?%d+)$', '^(%-?%d+) (%-?%d+)$', '^(%-?%d+) (%-?%d+) (%-?%d+)$'
 
 -- The numbers of a state, nil if it is none. Nearly always it is one of the rule's own.
@@ -15,7 +17,7 @@ local function numbers_of(state, own)
     a, b, c = string.match(state, THREE)
     if not a then
       a, b = string.match(state, TWO)
-      a = a or string.match(state, ONE)
+      a = a or string.match(state, ONE) or (string.match(state, MARKED) and -1)
     end
   end
   return tonumber(a), tonumber(b), tonumber(c)
@@ -40,7 +42,9 @@ end
 -- When the bucket is full, in this rule's ticks, rounded up: microseconds and part. The part may be
 -- a whole microsecond; whoever adds to it carries that.
 local function full_at(us, part, old, scale)
-  if not part then
+  if us < 0 then
+    return 0, 0 -- another algorithm's, too
+  elseif not part then
     return us, 0
   elseif not old then
     return 0, 0 -- another algorithm's: it cannot be converted
@@ -136,12 +140,136 @@ local function sliding_window(now, state, quota, period, cost)
   return is_allowed, text, ends + period
 end
 
+-- The text of entries, those of one instant merged, and the newest of them.
+local function log_text(entries)
+  local parts = {'-2'}
+  for at = 1, #entries, 2 do
+    local units = entries[at + 1]
+    if #parts > 1 and parts[#parts - 1] == whole(entries[at]) then
+      parts[#parts] = whole(tonumber(parts[#parts]) + units)
+    else
+      parts[#parts + 1] = whole(entries[at])
+      parts[#parts + 1] = whole(units)
+    end
+  end
+  return table.concat(parts, ' '), entries[#entries - 1]
+end
+
+local function sliding_log(now, state, quota, period, cost)
+  local entries, spent, newest = {}, 0, 0
+  if state and string.sub(state, 1, 3) == '-2 ' then
+    for instant, units in string.gmatch(state, ' (%d+) (%d+)') do
+      newest = tonumber(instant)
+      if newest > now - period then
+        entries[#entries + 1] = math.min(newest, now)
+        entries[#entries + 1] = tonumber(units)
+        spent = spent + tonumber(units)
+      end
+    end
+  elseif state and not numbers_of(state, ONE) then
+    return nil
+  end
+  local is_allowed = cost <= quota - spent
+  if is_allowed then
+    entries[#entries + 1] = now
+    entries[#entries + 1] = cost
+  elseif newest <= now then
+    return false
+  end
+  local text, last = log_text(entries)
+  return is_allowed, text, last + period
+end
+
+-- The three numbers after a mark; 0 for each if it is another algorithm's, nil if it is no state.
+local function marked(state, own)
+  local a, b, c = string.match(state, own)
+  if a then
+    return tonumber(a), tonumber(b), tonumber(c)
+  elseif numbers_of(state, ONE) then
+    return 0, 0, 0
+  end
+end
+
+local function calendar_window(now, state, quota, start, cost, ends)
+  local counts_until, spent = ends, 0
+  if state then
+    counts_until, spent = marked(state, '^%-3 (%d+) (%d+)$')
+    if not counts_until then
+      return nil
+    elseif counts_until <= math.max(now, start) then
+      counts_until, spent = ends, 0
+    end
+  end
+  if spent + cost <= quota then
+    return true, '-3 ' .. whole(ends) .. ' ' .. whole(spent + cost), ends
+  elseif counts_until > ends then
+    return false, '-3 ' .. whole(ends) .. ' ' .. whole(spent), ends
+  end
+  return false
+end
+
+-- Asks whether a caller may pass (a cost of 0), or reports that he violated a limit.
+local function penalty_box(now, state, after, within, cost, duration)
+  local out, since, count = 0, now, 0
+  if state then
+    out, since, count = marked(state, '^%-4 (%d+) (%d+) (%d+)$')
+    if not out then
+      return nil
+    elseif out > now then
+      return false
+    elseif out > 0 or since + within <= now then
+      out, since, count = 0, now, 0
+    end
+  end
+  if cost == 0 then
+    return true
+  end
+  since, count = math.min(since, now), count + 1
+  if count >= after then
+    out = now + duration
+  end
+  local text = '-4 ' .. whole(out) .. ' ' .. whole(since) .. ' ' .. whole(count)
+  return true, text, out > 0 and out or since + within
+end
+
 local function look()
   return true
 end
 
 local RULES = {
   token_bucket = token_bucket, fixed_window = fixed_window, sliding_window = sliding_window,
+  sliding_log = sliding_log, calendar_window = calendar_window, penalty_box = penalty_box,
   look = look
 }
 
+-- What a rule's own algorithm has to read of a state. A tag says what states that were not written
+-- under the rule's first parameters begin with: see engine/limits/amended.py. False if it was written
+-- under others than the rule's: what that means, the engine's own arithmetic has to say.
+local function bare(state, tag)
+  if not state or tag == '-' then
+    return state or nil
+  elseif tag == '' then
+    return string.sub(state, 1, 3) ~= '-1 ' and state
+  end
+  return string.sub(state, 1, #tag) == tag and string.sub(state, #tag + 1)
+end
+
+-- A take by its words: rule, five numbers, tag, and the span of time in which it holds ('0': ever).
+-- Answers as a rule does; 'foreign' for a state of other parameters, false at another time.
+local function take_by(words, at, now, state)
+  local tag, ends = words[at + 6], tonumber(words[at + 8])
+  local own = bare(state, tag)
+  if own == false then
+    return 'foreign'
+  elseif ends > 0 and (now >= ends or now < tonumber(words[at + 7])) then
+    return false
+  end
+  local allowed, text, deadline = RULES[words[at]](
+    now, own, tonumber(words[at + 1]), tonumber(words[at + 2]), tonumber(words[at + 3]),
+    tonumber(words[at + 4]), tonumber(words[at + 5])
+  )
+  if text and #tag > 1 then
+    text = tag .. text
+  end
+  return allowed, text, deadline
+end

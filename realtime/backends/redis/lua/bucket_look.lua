@@ -1,2 +1,6 @@
--- KEYS: bucket. Answers {now, its state}.
-return {now_us(), redis.call('GET', KEYS[1])}
+-- KEYS: buckets. Answers {now, state, ...}.
+local answer = {now_us()}
+for at, key in ipairs(KEYS) do
+  answer[at + 1] = redis.call('GET', key)
+end
+return answer

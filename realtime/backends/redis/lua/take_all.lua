@@ -1,6 +1,7 @@
 -- Spend from several buckets, from all or from none. KEYS: buckets, each once.
--- ARGV per take: number of its key, rule, five numbers of the rule.
--- Answers {now, {the state before, per key}}; {now} if one of them is no state of a limit.
+-- ARGV per take: number of its key, and its words, see `take_by`.
+-- Answers {now, {the state before, per key}}; {now} if one of them is no state of a limit; and one
+-- more if one was written under other parameters: then nothing was done.
 local now, states = now_us(), {}
 for at, key in ipairs(KEYS) do
   states[at] = redis.call('GET', key)
@@ -8,14 +9,13 @@ end
 
 -- What the takes up to here would leave behind, by number of the key.
 local texts, deadlines = {}, {}
-for at = 1, #ARGV, 7 do
+for at = 1, #ARGV, 10 do
   local key = tonumber(ARGV[at])
-  local allowed, text, deadline = RULES[ARGV[at + 1]](
-    now, texts[key] or states[key], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]),
-    tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
-  )
+  local allowed, text, deadline = take_by(ARGV, at + 1, now, texts[key] or states[key])
   if allowed == nil then
     return {now}
+  elseif allowed == 'foreign' then
+    return {now, states, 1}
   elseif not allowed then
     return {now, states}
   elseif text then

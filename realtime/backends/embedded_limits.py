@@ -1,0 +1,66 @@
+"""The embedded backend's rate limits: the engine's buckets and leases, behind the seam."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.engine import Engine
+from realtime.backends.base import Decision, LeaseDecision, LimitRule, Take
+from realtime.backends.embedded_channels import ALL_ADMITTED, Admission
+
+__all__ = ["Buckets", "Leases"]
+
+
+class Buckets:
+    """See `realtime.backends.base.Buckets` and `ImmediateBuckets`."""
+
+    def __init__(self, engine: Engine, admission: Admission) -> None:
+        self._buckets = engine.buckets
+        self._admit = admission.admit
+        all_pass = admission is ALL_ADMITTED
+        self.take_now = engine.buckets.take if all_pass else self._take_admitted
+
+    async def take(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision:
+        return self.take_now(key, rule, cost)
+
+    async def take_all(self, takes: Sequence[Take]) -> list[Decision]:
+        self._admit()
+        return self._buckets.take_all(takes)
+
+    async def adjust(self, key: bytes, rule: LimitRule, by: int) -> Decision:
+        self._admit()
+        return self._buckets.adjust(key, rule, by)
+
+    async def now(self) -> int:
+        return self._buckets.now()
+
+    def _take_admitted(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision:
+        if cost:  # otherwise it only looks
+            self._admit()
+        return self._buckets.take(key, rule, cost)
+
+
+class Leases:
+    """See `realtime.backends.base.Leases`."""
+
+    def __init__(self, engine: Engine, admission: Admission) -> None:
+        self._leases = engine.leases
+        self._admit = admission.admit
+
+    async def acquire(self, key: bytes, limit: int, lease: bytes, ttl: int) -> LeaseDecision:
+        self._admit()
+        return self._leases.acquire(key, limit, lease, ttl)
+
+    async def renew(self, key: bytes, lease: bytes, ttl: int) -> int | None:
+        self._admit()
+        return self._leases.renew(key, lease, ttl)
+
+    async def release(self, key: bytes, lease: bytes) -> bool:
+        self._admit()
+        return self._leases.release(key, lease)
+
+    async def active(self, key: bytes, limit: int) -> list[tuple[bytes, int]]:
+        return self._leases.active(key, limit)
+
+    async def count(self, key: bytes) -> int:
+        return self._leases.count(key)
