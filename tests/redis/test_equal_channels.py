@@ -14,14 +14,22 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from engine.clock import DAY, HOUR, MINUTE, SECOND
 from engine.stream import Stream
-from realtime.backends.base import Backend, History, Position, recover
+from realtime.backends.base import Backend, Guard, History, Position, Wildcard, recover
 from realtime.backends.keys import META, VERSION, board_key, channel_key
 from tests.redis.pair import LAG, Pair
 
-CHANNELS = st.sampled_from([b"news", b"{tag}x", b"quiet"])
+ALL = b"n*"
+CHANNELS = st.sampled_from([b"news", b"{tag}x", b"quiet", ALL])
+WILDCARD = Wildcard(ALL, 3, MINUTE)
 BOARD = b"arcade"
 
 data = st.binary(min_size=1, max_size=5)
+tags = st.none() | st.just(b'{"a":"b:,"}')
+versions = st.sampled_from([0, 1, 2, 3])
+version_epochs = st.sampled_from([b"", b"a", b"b"])
+keys = st.sampled_from([None, b"k", b"l"])
+guards = st.none() | st.builds(Guard, keys, versions, version_epochs)
+wildcards = st.sampled_from([None, WILDCARD, Wildcard(ALL, 0, 0)])
 infos = st.none() | st.just(b'{"user":"ada"}')
 sizes = st.sampled_from([0, 1, 3, 100])
 ttls = st.sampled_from([0, SECOND, MINUTE, 100 * DAY])
@@ -64,6 +72,42 @@ class EqualChannels(RuleBasedStateMachine):
             return backend.channels.publish(channel, data, info=info, size=size, ttl=ttl)
 
         self.both(channel, ask, lambda at, number: (at.offset, number(at.epoch)))
+
+    @rule(
+        channel=CHANNELS,
+        data=data,
+        tags=tags,
+        size=sizes,
+        ttl=ttls,
+        guard=guards,
+        wildcard=wildcards,
+    )
+    def publish_guarded(
+        self,
+        channel: bytes,
+        data: bytes,
+        tags: bytes | None,
+        size: int,
+        ttl: int,
+        guard: Guard | None,
+        wildcard: Wildcard | None,
+    ) -> None:
+        def ask(backend: Backend) -> Any:
+            return backend.channels.publish(
+                channel, data, tags=tags, size=size, ttl=ttl, guard=guard, wildcard=wildcard
+            )
+
+        self.both(channel, ask, lambda at, number: (at.offset, number(at.epoch), at.delivered))
+
+    @rule(channel=CHANNELS, since=sinces, limit=limits)
+    def history_of_the_shown(self, channel: bytes, since: int | None, limit: int) -> None:
+        at = None if since is None else Position(since, "")
+
+        def ask(backend: Backend) -> Any:
+            read = backend.channels.history
+            return read(channel, since=at, limit=limit, wildcard=WILDCARD)
+
+        self.both(b"shown " + channel, ask, lambda found, _: (found.position.offset, found[1:]))
 
     @rule(channel=CHANNELS, since=sinces, limit=limits, reverse=st.booleans())
     def history(self, channel: bytes, since: int | None, limit: int, reverse: bool) -> None:
