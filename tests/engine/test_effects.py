@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.channel import Guard
+from engine.channels import Mirror
 from engine.clock import SECOND, ManualClock
 from engine.effects import Effect
 from engine.engine import Engine
@@ -129,6 +131,12 @@ def act(engine: Engine, verb: int, n: int, m: int) -> None:
             engine.sessions.end_all(b"U" + key)
         case 12:
             engine.channels.publish(b"n", b"h" + key, other, size=2, ttl=m * SECOND)
+        case 17:
+            engine.channels.publish(
+                b"n", b"h" + key, other, tags=b"{}" if m % 2 else None, size=m % 3, ttl=SECOND,
+                guard=Guard(None, m, key), result=b"R%d" % m if n else None,
+                mirror=Mirror(b"*", b"hm", m % 4, m * SECOND),
+            )  # fmt: skip
         case 13:
             engine.channels.history(b"h" + key, limit=-1)
         case 14:
@@ -142,7 +150,7 @@ def act(engine: Engine, verb: int, n: int, m: int) -> None:
 @given(
     st.lists(
         st.tuples(
-            st.integers(0, 16), st.integers(0, 2), st.integers(0, 6), st.integers(0, 2 * SECOND)
+            st.integers(0, 17), st.integers(0, 2), st.integers(0, 6), st.integers(0, 2 * SECOND)
         ),
         max_size=120,
     )
