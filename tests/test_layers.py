@@ -58,7 +58,7 @@ RULES: dict[str, Rule] = {
         set(),
     ),
     "realtime/services": (
-        {"realtime.backends", "realtime.services", "realtime.errors", "msgspec"},
+        {"realtime.backends", "realtime.services", "realtime.errors", "realtime.rate", "msgspec"},
         {"socket", "threading", "os"},
     ),
     "realtime/http": ({"realtime", "starlette", "msgspec", "prometheus_client"}, {"socket"}),

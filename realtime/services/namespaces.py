@@ -16,6 +16,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from realtime.backends.keys import LIVE_PREFIX
+from realtime.rate import Rate
 
 __all__ = [
     "PERSONAL_PREFIX",
@@ -66,18 +67,6 @@ class Recovery(StrEnum):
     CACHE = "cache"
     """The newest publication; whoever comes for the first time gets it, too."""
     OFF = "off"
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """At most ``limit`` within ``per`` seconds, all of them at once if need be."""
-
-    limit: int
-    per: float
-
-    def __str__(self) -> str:
-        """As it is written in realtime.toml: ``50/1s``."""
-        return f"{self.limit}/{self.per:.12g}s"
 
 
 @dataclass(frozen=True, kw_only=True)

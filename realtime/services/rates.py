@@ -17,9 +17,10 @@ from functools import lru_cache
 from realtime.backends.base import Buckets, Decision, TokenBucket
 from realtime.backends.keys import bucket_key
 from realtime.errors import TooManyRequests
+from realtime.rate import Rate
 from realtime.services.durations import microseconds
 from realtime.services.names import name_bytes
-from realtime.services.namespaces import Namespace, Rate
+from realtime.services.namespaces import Namespace
 
 __all__ = ["CHANNEL_PUBLISH", "USER_PUBLISH", "PublishRates", "bucket_of", "wait_of"]
 

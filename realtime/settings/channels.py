@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from realtime.options import NAMES, SettingsError, number, option, switch, whole
-from realtime.services.namespaces import Namespace, Namespaces, Rate
+from realtime.rate import Rate
 from realtime.settings.groups import CHANNELS, KIB, MIB, YEARS
 from realtime.settings.kinds import rate
-from realtime.settings.namespaces import build
+
+if TYPE_CHECKING:
+    from realtime.services.namespaces import Namespaces
 
 __all__ = ["ChannelSettings", "check_channels"]
 
@@ -138,36 +141,25 @@ class ChannelSettings:
 
     def namespaces(self) -> Namespaces:
         """What channels may do, by their names. Raises SettingsError."""
+        from realtime.settings.namespaces import build  # it loads the engine
+
         return build(
             self.channels_table,
             self.namespace_tables,
             history_size=self.channel_history_size,
             history_ttl=self.channel_history_ttl,
+            queue_bytes=self.ws_queue_bytes,
             strict=self.strict_namespaces,
         )
 
 
 def check_channels(settings: ChannelSettings) -> None:
     """Refuse what contradicts itself. Raises SettingsError."""
-    _check_bytes(settings, settings.namespaces())
+    if (settings.channels_table, settings.namespace_tables) != ({}, {}):
+        settings.namespaces()
     if 0 < settings.ws_ping_interval < settings.ws_pong_timeout:
         raise SettingsError("ws_pong_timeout must not be longer than ws_ping_interval")
     for name in ("ws_byte_rate", "ws_user_byte_rate"):
         of_bytes: Rate | None = getattr(settings, name)
         if of_bytes is not None and of_bytes.limit < settings.ws_message_bytes:
             raise SettingsError(f"{name} must let a message of ws_message_bytes pass at once")
-
-
-def _check_bytes(settings: ChannelSettings, namespaces: Namespaces) -> None:
-    """Refuse publications that no subscriber could be sent.
-
-    Where nothing is said of their size that is no contradiction: the default is only a bound.
-    """
-    default = Namespace().message_bytes
-    for namespace in namespaces:
-        size = namespace.message_bytes
-        if size != default and size > settings.ws_queue_bytes:
-            table = f"[namespaces.{namespace.name}]" if namespace.name else "[channels]"
-            raise SettingsError(
-                f"message_bytes in {table} must not exceed ws_queue_bytes: nobody could be sent it"
-            )

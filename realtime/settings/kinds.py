@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from realtime.options import Kind
-from realtime.services.namespaces import Rate
+from realtime.rate import Rate
 from realtime.settings.groups import DAY
 
 __all__ = ["duration", "rate"]

@@ -77,11 +77,18 @@ _OF_A_NAMESPACE: Final[Mapping[str, Kind]] = {
 
 
 def build(
-    channels: object, namespaces: object, *, history_size: int, history_ttl: float, strict: bool
+    channels: object,
+    namespaces: object,
+    *,
+    history_size: int,
+    history_ttl: float,
+    queue_bytes: int,
+    strict: bool,
 ) -> Namespaces:
     """The namespaces that the two tables declare. Raises SettingsError.
 
-    The history is that of the settings of the same name, for tables that say nothing of it.
+    The history is that of the settings of the same name, for tables that say nothing of it. No
+    table may let publications be larger than ``queue_bytes``, for nobody could be sent them.
     """
     basis = Namespace(history_size=history_size, history_ttl=history_ttl)
     where = f"[{CHANNELS_TABLE}]"
@@ -92,6 +99,8 @@ def build(
         for name, table in _table(namespaces, f"[{NAMESPACES_TABLE}.NAME]").items()
     ]
     _check_distinct(others)
+    for each in (default, *others):
+        _check_size(each, queue_bytes)
     return Namespaces(default, others, strict=strict)
 
 
@@ -182,6 +191,16 @@ def _check_prefix(prefix: str, where: str) -> None:
         raise SettingsError(f"{written} meets {LIVE_PREFIX}, whose channels are live leaderboards")
     if prefix.startswith(PERSONAL_PREFIX):
         raise SettingsError(f"{written} begins with {PERSONAL_PREFIX}, as the channels of users do")
+
+
+def _check_size(namespace: Namespace, most: int) -> None:
+    # Where nothing is said that is no contradiction: the default is only a bound.
+    size = namespace.message_bytes
+    if size > most and size != Namespace.message_bytes:
+        where = f"{NAMESPACES_TABLE}.{namespace.name}" if namespace.name else CHANNELS_TABLE
+        raise SettingsError(
+            f"message_bytes in [{where}] must not exceed ws_queue_bytes: nobody could be sent it"
+        )
 
 
 def _check_distinct(namespaces: Iterable[Namespace]) -> None:

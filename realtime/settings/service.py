@@ -46,7 +46,6 @@ from realtime.settings.groups import (
     WHERE,
     YEARS,
 )
-from realtime.settings.namespaces import CHANNELS_TABLE, NAMESPACES_TABLE
 from realtime.settings.tokens import TokenSettings, check_tokens
 from realtime.settings.webhooks import WebhookSettings, check_webhooks
 
@@ -265,8 +264,8 @@ OPTIONS: Final[Mapping[str, Option]] = dict(
 
 
 TABLES: Final = {
-    CHANNELS_TABLE: "channels_table",
-    NAMESPACES_TABLE: "namespace_tables",
+    "channels": "channels_table",
+    "namespaces": "namespace_tables",
 }
 """Tables of realtime.toml that are no options, and the fields they go to."""
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from realtime.services.namespaces import Rate
+from realtime.rate import Rate
 from realtime.ws import codes
 from realtime.ws.codes import Disconnect
 from realtime.ws.handshake import Rejection

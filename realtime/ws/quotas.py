@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from realtime.backends.base import Buckets, Take, TokenBucket
 from realtime.backends.keys import bucket_key
 from realtime.errors import TooManyRequests
+from realtime.rate import Rate
 from realtime.services.names import name_bytes
-from realtime.services.namespaces import Rate
 from realtime.services.rates import bucket_of, wait_of
 from realtime.ws import codes
 from realtime.ws.codes import Close, Disconnect

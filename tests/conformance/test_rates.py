@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from realtime.errors import TooManyRequests
-from realtime.services.namespaces import Namespace, Rate
+from realtime.rate import Rate
+from realtime.services.namespaces import Namespace
 from realtime.services.rates import PublishRates
 from tests.conformance.conftest import Store
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from realtime.options import flag, variable
-from realtime.services.namespaces import Rate
+from realtime.rate import Rate
 from realtime.settings import OPTIONS, Settings, SettingsError, load
 from realtime.settings.tokens import Secret
 

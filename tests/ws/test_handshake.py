@@ -9,7 +9,7 @@ import pytest
 
 from realtime import keyfile
 from realtime.access import Access
-from realtime.services.namespaces import Rate
+from realtime.rate import Rate
 from realtime.settings import Settings
 from realtime.ws.door import Options
 from realtime.ws.entrance import ConnectionLimits
