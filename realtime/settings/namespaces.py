@@ -33,7 +33,7 @@ from realtime.services.namespaces import (
 from realtime.settings.groups import MIB, YEARS
 from realtime.settings.kinds import duration, rate
 
-__all__ = ["CHANNELS_TABLE", "NAMESPACES_TABLE", "Table", "build"]
+__all__ = ["CHANNELS_TABLE", "NAMESPACES_TABLE", "NAMESPACE_OPTIONS", "Table", "build"]
 
 CHANNELS_TABLE, NAMESPACES_TABLE = "channels", "namespaces"
 
@@ -69,7 +69,7 @@ _EVERYWHERE: Final[Mapping[str, Kind]] = {
     "message_bytes": whole(1, 64 * MIB),
 }
 
-_OF_A_NAMESPACE: Final[Mapping[str, Kind]] = {
+NAMESPACE_OPTIONS: Final[Mapping[str, Kind]] = {
     "prefix": text("PREFIX"),
     "wildcards": switch(),
     **_EVERYWHERE,
@@ -108,7 +108,7 @@ def _namespace(name: str, table: object, basis: Namespace, inherited: Table) -> 
     where = f"[{NAMESPACES_TABLE}.{name}]"
     if not _NAME.fullmatch(name):
         raise SettingsError(f"{where}: a namespace is named by letters, digits, - and _")
-    own = {"prefix": f"{name}:", **_read(_table(table, where), _OF_A_NAMESPACE, where)}
+    own = {"prefix": f"{name}:", **_read(_table(table, where), NAMESPACE_OPTIONS, where)}
     _check_prefix(str(own["prefix"]), where)
     return _made(replace(basis, name=name), inherited, own, where)
 

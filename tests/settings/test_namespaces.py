@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from realtime.services.namespaces import (
     SlowPolicy,
 )
 from realtime.settings import Settings, SettingsError, load
+from realtime.settings.namespaces import NAMESPACE_OPTIONS
 
 
 def loaded(folder: Path, text: str, **flags: str) -> Settings:
@@ -288,3 +290,15 @@ def test_the_longest_prefix_wins(tmp_path: Path) -> None:
     namespaces = loaded(tmp_path, text).namespaces()
     names = [namespaces.of(channel).name for channel in ("orders.1", "orders.eu.1", "orders")]
     assert names == ["a", "b", ""]
+
+
+def test_the_document_tells_of_every_option_and_of_no_other() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "namespaces.md").read_text()
+    options = document.partition("## Options")[2].partition("### ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (?:`(.*?)`)?", options, re.MULTILINE)
+    assert [name for name, _ in rows] == list(NAMESPACE_OPTIONS)
+    for name, shown in rows:
+        if shown and not shown.startswith("channel_"):
+            read = NAMESPACE_OPTIONS[name].read
+            value = int(shown) if shown.isdigit() else shown
+            assert read(value) == getattr(Namespace(), name), name
