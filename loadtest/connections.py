@@ -1,0 +1,135 @@
+"""What an idle connection costs, and how long one broadcast to all of them takes.
+
+    python -m loadtest.connections [CONNECTIONS] [--subscribe]
+
+The service is in a process of its own, with its defaults. Connections are opened by raw
+sockets here, which connect, and with ``--subscribe`` all subscribe to one channel; nothing is
+sent after that. Memory is the growth of the service's resident set over the first connections,
+which pay for what is made once, divided by the others. The broadcast is one publication of 100
+bytes, from its POST to the last connection's first byte of it; it needs subscribers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import resource
+import time
+from pathlib import Path
+
+import uvloop
+
+from loadtest.compare.peers import servers
+from loadtest.compare.processes import cpu_seconds
+
+WARM = 100
+"""Connections that are opened before anything is counted."""
+AT_ONCE = 100
+CHANNEL = "bench"
+UPGRADE = (
+    b"GET /connection/websocket HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+CONNECT = b'{"id":1,"connect":{}}'
+SUBSCRIBE = CONNECT + b'\n{"id":2,"subscribe":{"channel":"%b"}}' % CHANNEL.encode()
+BODY = b'{"data":"%b"}' % (b"x" * 100)
+
+
+class Idle(asyncio.Protocol):
+    """Shakes hands, says what it is told to, and notes when something comes after the answer."""
+
+    def __init__(self, hello: bytes, answer: bytes) -> None:
+        self._hello = _masked(hello)
+        self._answer = answer
+        self._seen = b""
+        loop = asyncio.get_running_loop()
+        self.ready: asyncio.Future[None] = loop.create_future()
+        self.pushed: asyncio.Future[None] = loop.create_future()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.transport = transport
+        transport.write(UPGRADE)
+
+    def data_received(self, data: bytes) -> None:
+        if self.ready.done():
+            if not self.pushed.done():
+                self.pushed.set_result(None)
+            return
+        self._seen += data
+        if self._hello and b"\r\n\r\n" in self._seen:
+            assert b" 101 " in self._seen, self._seen
+            self.transport.write(self._hello)
+            self._hello = self._seen = b""
+        elif self._answer in self._seen:
+            self.ready.set_result(None)
+
+
+def _masked(payload: bytes) -> bytes:
+    """A text frame of a client; the mask of zeros leaves the payload as it is."""
+    return b"\x81%c%b%b" % (0x80 | len(payload), bytes(4), payload)
+
+
+async def opened(port: int, count: int, subscribe: bool) -> list[Idle]:
+    """So many more connections, some at a time."""
+    loop = asyncio.get_running_loop()
+    hello, answer = (SUBSCRIBE, b'"id":2') if subscribe else (CONNECT, b'"id":1')
+    found: list[Idle] = []
+    while len(found) < count:
+        some = [
+            loop.create_connection(lambda: Idle(hello, answer), "127.0.0.1", port)
+            for _ in range(min(AT_ONCE, count - len(found)))
+        ]
+        new = [protocol for _, protocol in await asyncio.gather(*some)]
+        await asyncio.gather(*[idle.ready for idle in new])
+        found += new
+    return found
+
+
+async def broadcast(port: int, idles: list[Idle]) -> float:
+    """Seconds from the POST to the last arrival."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"POST /v1/channels/{CHANNEL}/messages HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
+    started = time.perf_counter()
+    writer.write(head.encode() + BODY)
+    await asyncio.gather(*[idle.pushed for idle in idles])
+    seconds = time.perf_counter() - started
+    assert b" 200 " in await reader.readline()
+    writer.close()
+    return seconds
+
+
+def resident(pid: int) -> int:
+    """Bytes of a process that are in memory."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+async def measure(count: int, subscribe: bool) -> None:
+    # One process opens them all: more than its share of a limit per address is no wonder here.
+    with servers.realtime() as server:
+        await opened(server.port, WARM, subscribe)
+        before, spent = resident(server.pid), cpu_seconds(server.pid)
+        idles = await opened(server.port, count, subscribe)
+        spent = cpu_seconds(server.pid) - spent
+        grown = (resident(server.pid) - before) / count
+        print(f"memory     {grown / 1024:6.2f} KiB a connection, of {count}")
+        print(f"opening    {spent / count * 1e6:6.0f} µs of the server's CPU time each")
+        if subscribe:
+            print(f"broadcast  {await broadcast(server.port, idles) * 1e3:6.1f} ms to all of them")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What an idle connection costs.")
+    parser.add_argument("connections", type=int, nargs="?", default=5_000)
+    parser.add_argument("--subscribe", action="store_true", help="all to one channel")
+    asked = parser.parse_args()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # the service inherits it
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    uvloop.run(measure(asked.connections, asked.subscribe))
+
+
+if __name__ == "__main__":
+    main()
