@@ -131,7 +131,9 @@ def test_one_connection_too_many_is_turned_away(service: Service) -> None:
     held = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(20)]
     try:
         with connected(service) as connection:
-            assert read_all(connection).startswith(b"HTTP/1.1 503")
+            answer = read_all(connection)
+            assert answer.startswith(b"HTTP/1.1 503")
+            assert b"retry-after: 1\r\n" in answer
     finally:
         for connection in held:
             connection.close()
