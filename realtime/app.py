@@ -169,6 +169,7 @@ class Application:
     def close_doors(self) -> None:
         """Let nobody in any more who would stay; what has begun goes on."""
         self.state.leaving = True
+        self.webhooks.wind_down()
         self.door.entrance.closed = "the service is shutting down"
 
     async def close(self) -> None:

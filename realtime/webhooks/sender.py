@@ -92,12 +92,18 @@ class Sender:
         self._is_short = False
         """There was more to claim than could be sent."""
         self._landed = asyncio.Event()
+        self._ends = False
         self._complaint = ""
         """What the receiver last had against a message: not logged again and again."""
 
+    def wind_down(self) -> None:
+        """Claim no more: those who are sent away now cannot come back to this process, and a
+        debounce must not pass meanwhile. What is under way goes on."""
+        self._ends = True
+
     async def run(self) -> None:
-        """Claim and send, until cancelled."""
-        while True:
+        """Claim and send, until cancelled, or wound down."""
+        while not self._ends:
             try:
                 await self._look()
             except BackendUnavailable as fault:

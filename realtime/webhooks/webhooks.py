@@ -48,6 +48,11 @@ class Webhooks:
     def probes(self) -> list[Probe]:
         return [] if self._sender is None else probes(self._sender)
 
+    def wind_down(self) -> None:
+        """Users are about to be sent away: none of them is taken for gone by this process."""
+        if self._sender is not None:
+            self._sender.wind_down()
+
     async def close(self) -> None:
         """Give back what is not told yet. The store is still open."""
         if self._sender is not None:

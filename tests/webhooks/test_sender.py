@@ -19,7 +19,7 @@ from realtime.webhooks import sender as sending
 from realtime.webhooks.endpoint import Endpoint
 from realtime.webhooks.sender import AT_ONCE, Sender, probes
 from tests.redis.waiting import until
-from tests.webhooks.receiver import HANG, Receiver, receiving
+from tests.webhooks.receiver import HANG, Receiver
 
 MAX_AGE = 3600.0
 TIMEOUT = 20.0
@@ -58,12 +58,6 @@ class Office:
         with contextlib.suppress(asyncio.CancelledError):
             await task
         await sender.close()
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as receiver:
-        yield receiver
 
 
 @pytest.fixture
