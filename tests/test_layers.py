@@ -64,6 +64,7 @@ RULES: dict[str, Rule] = {
     "realtime/http": ({"realtime", "starlette", "msgspec", "prometheus_client"}, {"socket"}),
     "realtime/ws": ({"realtime", "starlette", "websockets", "msgspec", "uvicorn"}, set()),
     "realtime/middleware": ({"realtime", "starlette", "httpx"}, set()),
+    "realtime/webhooks": ({"realtime", "httpx", "msgspec"}, {"socket", "threading"}),
 }
 
 
@@ -104,7 +105,7 @@ def test_the_core_does_not_know_who_writes_it_down() -> None:
             assert not within(module, {"engine.persistence"}), f"{path} imports {module}"
 
 
-@pytest.mark.parametrize("door", ["http", "ws", "middleware"])
+@pytest.mark.parametrize("door", ["http", "ws", "middleware", "webhooks"])
 def test_doors_reach_the_store_only_through_services(door: str) -> None:
     for path in files(f"realtime/{door}"):
         for module in imports(path):

@@ -11,13 +11,18 @@ import re
 
 __all__ = ["TEMPORARY", "is_ours", "shown", "stays", "temporary"]
 
-_OURS = re.compile(rb"(?:lb|cnt|chan|idem):\{|rl:[^{}]*\{|(?:sess|user):\{[0-9a-f]{4}\}:")
+_OURS = re.compile(
+    rb"(?:lb|cnt|chan|idem):\{|rl:[^{}]*\{|(?:sess|user):\{[0-9a-f]{4}\}:"
+    rb"|left:\{[0-9a-f]\}:(?:here|gone|events|next|tries)\Z"
+)
 
 TEMPORARY = b"transfer:"
 """What the names of half-written values begin with; nothing else reads or lists them."""
 
 _NODES = b"nodes"
 _STAY = (b"pres:{", b"node:{", TEMPORARY)
+_STAYS = re.compile(rb"left:\{[0-9a-f]\}:(?:here:|watch\Z)")
+"""Of users who come and go: what one node says, and whether anybody looks."""
 
 
 def is_ours(key: bytes) -> bool:
@@ -27,7 +32,7 @@ def is_ours(key: bytes) -> bool:
 
 def stays(key: bytes) -> bool:
     """Whether the key is of the service too, but worth nothing elsewhere."""
-    return key == _NODES or key.startswith(_STAY)
+    return key == _NODES or key.startswith(_STAY) or _STAYS.match(key) is not None
 
 
 def temporary(key: bytes) -> bytes:

@@ -23,6 +23,7 @@ def made_of(name: bytes, other: bytes) -> list[bytes]:
         *(keys.counter_key(name), keys.rule_key(name), keys.bucket_key(name, other)),
         *(keys.session_key(shard, b"00ff"), keys.user_key(name), channel, channel + keys.META),
         keys.idempotency_key(b"00ff"),
+        *keys.departure_keys(keys.departure_shard(name))[:5],
     ]
 
 
@@ -43,6 +44,14 @@ def test_who_is_present_stays_where_they_are(name: bytes) -> None:
         assert not is_ours(key)
 
 
+@given(NAMES)
+def test_who_is_connected_to_which_node_stays_there(name: bytes) -> None:
+    departures = keys.departure_keys(keys.departure_shard(name))
+    for key in (departures.here + b":" + name, departures.watch):
+        assert stays(key)
+        assert not is_ours(key)
+
+
 @pytest.mark.parametrize(
     "key",
     [
@@ -55,6 +64,10 @@ def test_who_is_present_stays_where_they_are(name: bytes) -> None:
         "sess:{abcd}",
         "rl:a",
         "rl:}{",
+        "left:{a}",
+        "left:{a}:here\n",
+        "left:{aa}:here",
+        "left:{g}:gone",
     ],
 )
 def test_keys_that_look_a_little_like_ours_are_not(key: str) -> None:
