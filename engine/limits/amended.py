@@ -7,8 +7,8 @@ under the rule's *first* parameters begins with those it was written under:
     (mark, algorithm, quota, period, burst, … the state itself)
 
 and a state without them was written under the first ones. A rule that never changed pays
-nothing for this. Who meets a state of other parameters first settles it by those, up to the
-instant ``at`` of the change, and then converts what is left by the rule's policy:
+nothing for this. A state of other parameters is settled by those up to now, and what is left
+is converted by the rule's policy:
 
 =============  ====================================================================
 as-is          a token bucket keeps its tokens, as far as they fit; what a window has
@@ -17,8 +17,9 @@ proportional   the part of the capacity that is left stays the same, rounded dow
 reset          full again
 =============  ====================================================================
 
-Never more than the larger of both capacities. Conversion is a pure function of the state: it
-does not matter when it happens, or how often before something is stored.
+Never more than the larger of both capacities. What was converted is stored by the first take
+after it, also by one that is refused; a state that nobody takes from goes at the instant at
+which it meant nothing by the old parameters.
 """
 
 from __future__ import annotations
@@ -80,8 +81,6 @@ class Amended:
 
     rule: LimitRule
     first: Parameters
-    at: int
-    """When the rule became what it is, in microseconds since 1970."""
     policy: Policy = "as-is"
     until: int = ALWAYS
     """`OutOfTime` is raised from here on."""
@@ -107,7 +106,11 @@ class Amended:
             raise OutOfTime(now)
         bare = None if state is None else self.settled(state, now)
         decision, after, deadline = self.rule.take(bare, now, cost)
-        return decision, None if after is None else self._tagged(after), deadline
+        if after is not None:
+            return decision, self._tagged(after), deadline
+        if cost and bare is not None and not self._is_own(state):
+            return decision, self._tagged(bare), self.rule.deadline(bare)
+        return decision, None, 0
 
     def adjusted(
         self, state: LimitState | None, now: int, by: int
@@ -150,9 +153,8 @@ class Amended:
             return None
         if self.policy == "as-is" and self.rule.keeps(old):
             return bare
-        at = min(now, self.at)
-        left = self._converted(old, old.left(bare, at))
-        return self.rule.spent_at(self.limit - left, at)
+        left = self._converted(old, old.left(bare, now))
+        return self.rule.spent_at(self.limit - left, now)
 
     def _converted(self, old: LimitRule, left: int) -> int:
         if self.policy == "proportional":
@@ -169,6 +171,11 @@ class Amended:
         kind, quota, period, burst, *rest = numbers[1:]
         bare = rest[0] if len(rest) == 1 else tuple(rest)
         return rule_of((kind, quota, period, burst)), bare
+
+    def _is_own(self, state: LimitState | None) -> bool:
+        """Whether it was written under the rule's own parameters; as `bare` in Redis decides it."""
+        numbers = () if state is None else numbers_of(state)
+        return numbers[:5] == self.tag if self.tag else numbers[:1] != (TAG,)
 
     def _tagged(self, state: LimitState) -> LimitState:
         return (*self.tag, *numbers_of(state)) if self.tag else state

@@ -19,7 +19,9 @@ from urllib.parse import unquote_to_bytes
 from engine.departures import DepartureKeys
 
 __all__ = [
+    "BUCKETS_PREFIX",
     "DEPARTURE_SHARDS",
+    "LIMIT_RULES",
     "LIVE_PREFIX",
     "META",
     "RULES",
@@ -33,11 +35,15 @@ __all__ = [
     "counter_key",
     "departure_keys",
     "departure_shard",
+    "hold_key",
     "idempotency_key",
+    "leases_key",
+    "penalty_key",
     "presence_key",
     "result_key",
     "rule_key",
     "session_key",
+    "shadow_key",
     "shard_of",
     "topic_key",
     "user_key",
@@ -112,6 +118,33 @@ def rule_key(rule: bytes) -> bytes:
     return b"rl:" + _tagged(rule)
 
 
+LIMIT_RULES = b"rl:{}"
+"""Hash, the names of all rules -> when each was defined first. No rule has an empty name."""
+
+BUCKETS_PREFIX = b"rl:"
+"""Of all that limits keep for their callers; the rules themselves never expire."""
+
+
+def shadow_key(rule: bytes) -> bytes:
+    """String, how often a shadow rule would have refused."""
+    return rule_key(rule) + b":shadow"
+
+
+def penalty_key(bucket: bytes) -> bytes:
+    """String, the violations of a caller under a rule: see `engine.limits.penalty`."""
+    return bucket + b":penalty"
+
+
+def hold_key(bucket: bytes, reservation: bytes) -> bytes:
+    """String, there as long as a reservation may be settled."""
+    return bucket + b":hold:" + reservation
+
+
+def leases_key(bucket: bytes) -> bytes:
+    """Sorted set, active leases -> the instants at which they expire."""
+    return bucket + b":leases"
+
+
 def bucket_key(rule: bytes, caller: bytes) -> bytes:
     """String, the state of one caller under one rule: see `engine.limits`.
 
@@ -178,7 +211,7 @@ def departure_shard(user: bytes) -> int:
 
 
 def departure_keys(shard: int) -> DepartureKeys:
-    """Sorted sets user, or departure -> instant; a hash departure -> tries; a string. See there."""
+    """Sorted sets, a hash and a string, of the users of one shard: see `engine.departures`."""
     return _DEPARTURES[shard]
 
 

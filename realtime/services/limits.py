@@ -7,81 +7,60 @@ A shadow rule decides and counts like any other, and never blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal, NamedTuple, cast
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 from realtime.backends.base import (
     Backend,
+    BackendUnavailable,
     Decision,
-    FixedWindow,
     ImmediateBuckets,
     LimitRule,
-    SlidingWindow,
+    OutOfTime,
     Take,
-    TokenBucket,
 )
-from realtime.backends.keys import bucket_key, rule_key
-from realtime.errors import InvalidInput, NotFound
-from realtime.services.cached import cached
+from realtime.backends.keys import (
+    hold_key,
+    penalty_key,
+    shadow_key,
+)
+from realtime.errors import InvalidInput
 from realtime.services.durations import microseconds
+from realtime.services.leases import Leases
 from realtime.services.names import name_bytes
+from realtime.services.rulebook import Rulebook
+from realtime.services.rules import (
+    Algorithm,
+    Override,
+    Penalty,
+    RuleSpec,
+    Tier,
+)
+from realtime.services.terms import Reason, Rule, Term, Verdict, Wish, buckets, reason_of
 
-__all__ = ["Algorithm", "Limits", "RuleSpec", "Shortcut", "Verdict", "Wish"]
+__all__ = [
+    "Algorithm",
+    "Explanation",
+    "Limits",
+    "Override",
+    "Penalty",
+    "Reason",
+    "Reserved",
+    "RuleSpec",
+    "Shortcut",
+    "Tier",
+    "Verdict",
+    "Wish",
+]
 
-Algorithm = Literal["token_bucket", "sliding_window", "fixed_window"]
+T = TypeVar("T")
 
+MOVES = 5
+"""Times that terms are made anew for one call: a window ends, the next is a minute or longer."""
 
-@dataclass(frozen=True, slots=True)
-class RuleSpec:
-    """A rule as people state it: ``limit`` per ``per`` seconds."""
-
-    algorithm: Algorithm = "token_bucket"
-    limit: int = 100
-    per: float = 60.0
-    burst: int | None = None
-    """Token bucket: how many may come at once; as many as the limit if not said."""
-    shadow: bool = False
-
-    def build(self) -> LimitRule:
-        """The rule itself. Raises InvalidInput."""
-        period = microseconds("per", self.per)
-        if self.burst is not None and self.algorithm != "token_bucket":
-            raise InvalidInput(f"a {self.algorithm} has no burst", path="$.burst")
-        try:
-            if self.algorithm == "token_bucket":
-                burst = self.limit if self.burst is None else self.burst
-                return TokenBucket(self.limit, period, burst)
-            if self.algorithm == "sliding_window":
-                return SlidingWindow(self.limit, period)
-            return FixedWindow(self.limit, period)
-        except ValueError as error:
-            path = None if self.burst is None else "$.burst"
-            raise InvalidInput(str(error), path=path) from None
-
-
-class Wish(NamedTuple):
-    """What a caller wants to spend under a rule."""
-
-    rule: str
-    key: str
-    cost: int = 1
-
-
-class Verdict(NamedTuple):
-    """A decision under a named rule. ``allowed`` is what to act on: a shadow rule never blocks."""
-
-    rule: str
-    spec: RuleSpec
-    decision: Decision
-    build: LimitRule
-    allowed: bool
-
-    @property
-    def next_after(self) -> int:
-        """Microseconds until more may be taken; 0 if nothing is missing."""
-        return self.build.next_after(self.decision)
+MAX_HOLD = 86_400.0
+"""Seconds until a reservation has to be settled."""
 
 
 class Shortcut(NamedTuple):
@@ -92,129 +71,243 @@ class Shortcut(NamedTuple):
     take: Callable[[bytes, LimitRule, int], Decision]
 
 
-class Rule(NamedTuple):
-    """A rule ready for use."""
+class Reserved(NamedTuple):
+    """An estimate that was spent. ``id`` is None if nothing was, and nothing is to be settled."""
 
-    name: str
-    spec: RuleSpec
-    build: LimitRule
-    bucket: Callable[[str], bytes]
-    """Where a caller's state lies, by the caller's name."""
-
-    def verdict(self, decision: Decision) -> Verdict:
-        allowed = decision.allowed or self.spec.shadow
-        return Verdict(self.name, self.spec, decision, self.build, allowed)
+    id: str | None
+    verdict: Verdict
 
 
-class Limits:
+class Explanation(NamedTuple):
+    """Why a caller is treated as he is. Instants are microseconds since 1970."""
+
+    term: Term
+    verdict: Verdict
+    since: int | None
+    """When what decides became what it is."""
+    violations: int
+    """That count towards the penalty box."""
+    released_after: int
+    """Microseconds that the caller will still be in it; 0 if he is not."""
+    leases: int
+    shadow_refused: int
+    """How often the shadow rule would have refused anybody, since it exists."""
+
+
+class Plan(NamedTuple):
+    """One wish on its way through the store."""
+
+    rule: Rule
+    wish: Wish
+    term: Term
+    takes: list[Take]
+    """A look into the penalty box, if there is one, and the take itself; nothing if exempt."""
+
+
+class Limits(Rulebook):
     """Every method may raise InvalidInput for a name, NotFound for a rule, BackendUnavailable."""
 
     def __init__(self, backend: Backend) -> None:
-        self._buckets = backend.buckets
-        self._hashes = backend.hashes
-        self._values = backend.values
-        self._rules = cached(backend, self._load, _key)
+        super().__init__(backend)
+        self._counters = backend.counters
+        self.leases = Leases(backend, self._find, self._count_shadow)
 
-    async def define(self, rule: str, spec: RuleSpec) -> RuleSpec:
-        """Store a rule, or replace it. Callers keep what they have spent, as far as it fits."""
-        name = name_bytes("rule", rule)
-        ready = _ready(rule, name, spec)
-        await self._hashes.put(_key(rule), _fields(spec))
-        self._rules.put(rule, ready)
-        return spec
+    # Decisions
 
-    async def spec(self, rule: str) -> RuleSpec | None:
-        """The rule as it was defined, or None."""
-        try:
-            return (await self._rules.get(rule)).spec
-        except NotFound:
-            return None
-
-    async def take(self, rule: str, key: str, cost: int = 1) -> Verdict:
-        """Spend ``cost`` if the rule allows it. O(1)."""
-        found = self._rules.peek(rule) or await self._rules.get(rule)
-        return found.verdict(await self._buckets.take(found.bucket(key), found.build, cost))
+    async def take(self, rule: str, key: str, cost: int = 1, tier: str | None = None) -> Verdict:
+        """Spend ``cost`` if the rule allows it. O(1) for most: see `engine.limits`."""
+        found = self._rules.peek(rule) or await self._find(rule)
+        if found.build is not None and tier is None:
+            return found.verdict(await self._buckets.take(found.bucket(key), found.build, cost))
+        return (await self._timely([found], self._take, [Wish(rule, key, cost, tier)]))[0]
 
     def shortcut(self, rule: str, spec: RuleSpec) -> Shortcut | None:
         """The way to decisions under one rule without a wait, for hot paths.
 
-        None if the store may have to be waited for. The rule need not be defined; if it is,
-        both ways spend from the same callers' states.
+        None if the store may have to be waited for, or if the rule holds not for all alike. It
+        need not be defined; if it is, and was not changed since, both ways spend from the same
+        callers' states. A decision may be `Saturated`.
         """
         if not isinstance(self._buckets, ImmediateBuckets):
             return None
-        return Shortcut(_buckets(name_bytes("rule", rule)), spec.build(), self._buckets.take_now)
+        if spec.algorithm in ("calendar", "concurrency") or spec.penalty is not None:
+            return None
+        if spec.allow or spec.deny or spec.tiers:
+            return None
+        build = spec.build()
+        return Shortcut(buckets(name_bytes("rule", rule)), build, self._buckets.take_now)
 
     async def take_all(self, wishes: Sequence[Wish]) -> list[Verdict]:
-        """Spend all or nothing, in one step; shadow rules are decided aside, and never block."""
-        rules = [await self._rules.get(wish.rule) for wish in wishes]
-        takes = [
-            Take(rule.bucket(wish.key), rule.build, wish.cost)
-            for rule, wish in zip(rules, wishes, strict=True)
-        ]
-        blocking = [at for at, rule in enumerate(rules) if not rule.spec.shadow]
-        answers = await self._buckets.take_all([takes[at] for at in blocking])
-        spent = all(answer.allowed for answer in answers)
-        decisions = dict(zip(blocking, answers, strict=True))
-        for at, take in enumerate(takes):
-            if at not in decisions:
-                cost = take.cost if spent else 0
-                decisions[at] = await self._buckets.take(take.key, take.rule, cost)
-        return [rule.verdict(decisions[at]) for at, rule in enumerate(rules)]
+        """Spend all or nothing, in one step; shadow rules are decided aside, and never block.
 
-    async def peek(self, rule: str, key: str) -> Verdict:
+        In a cluster all callers must share a hash tag: `CrossSlot` says so."""
+        rules = [self._rules.peek(wish.rule) or await self._find(wish.rule) for wish in wishes]
+        takes: list[Take] = []
+        for rule, wish in zip(rules, wishes, strict=True):
+            if rule.build is None or wish.tier is not None:
+                return await self._timely(rules, self._take, wishes)
+            takes.append(Take(rule.bucket(wish.key), rule.build, wish.cost))
+        answers = await self._buckets.take_all(takes)
+        return [rule.verdict(answer) for rule, answer in zip(rules, answers, strict=True)]
+
+    async def peek(self, rule: str, key: str, tier: str | None = None) -> Verdict:
         """What is left, spending nothing. O(1)."""
-        return await self.take(rule, key, 0)
+        return await self.take(rule, key, 0, tier)
+
+    async def refund(self, rule: str, key: str, amount: int, tier: str | None = None) -> Verdict:
+        """Give back what was spent in vain; never more than was. O(1)."""
+        return await self._adjust(Wish(rule, key, -amount, tier))
+
+    async def reserve(
+        self, rule: str, key: str, cost: int, ttl: float, tier: str | None = None
+    ) -> Reserved:
+        """Spend an estimate, to be settled to the real cost within ``ttl`` seconds.
+
+        Whatever happens in between, what was not settled stays spent."""
+        if not 0 < ttl <= MAX_HOLD:
+            raise InvalidInput(f"ttl must be above 0 and at most {MAX_HOLD:.0f} seconds")
+        verdict = await self.take(rule, key, cost, tier)
+        if not verdict.decision.allowed or verdict.reason:
+            return Reserved(None, verdict)
+        reservation = f"{secrets.token_urlsafe(12)}.{cost}"
+        hold = hold_key((await self._find(rule)).bucket(key), reservation.encode())
+        await self._values.set(hold, b"", ttl=microseconds("ttl", ttl))
+        return Reserved(reservation, verdict)
+
+    async def settle(
+        self, rule: str, key: str, reservation: str, cost: int, tier: str | None = None
+    ) -> Verdict | None:
+        """Charge the real cost instead of the estimate: give back the rest, or spend more as far
+        as it is left. None, and nothing is done, if it was settled, has expired, or never was."""
+        found = await self._find(rule)
+        estimate = _estimate(reservation)
+        if estimate is None:
+            return None
+        hold = hold_key(found.bucket(key), reservation.encode())
+        if not await self._values.delete(hold):
+            return None
+        return await self._adjust(Wish(rule, key, cost - estimate, tier))
 
     async def reset(self, rule: str, key: str) -> bool:
-        """Give a caller the full capacity again; whether anything was missing."""
-        found = await self._rules.get(rule)
-        return await self._values.delete(found.bucket(key)) > 0
+        """Give a caller the full capacity again, and forgive him; whether anything was missing.
 
-    async def _load(self, rule: str) -> Rule:
-        name = name_bytes("rule", rule)
-        fields = await self._hashes.get(_key(rule))
-        if fields is None:
-            raise NotFound(f"there is no rule {rule!r}; define it with PUT /v1/limits/{{rule}}")
-        return _ready(rule, name, _spec(fields))
+        Leases stay: what runs, runs."""
+        bucket = (await self._find(rule)).bucket(key)
+        return await self._values.delete(bucket, penalty_key(bucket)) > 0
+
+    async def explain(self, rule: str, key: str, tier: str | None = None) -> Explanation:
+        """Which list, rate or rule decides for a caller, since when, and how he stands."""
+        found = await self._find(rule)
+        if found.spec.algorithm == "concurrency":
+            term, verdict = await self.leases.look(found, key)
+        else:
+            verdict = await self.peek(rule, key, tier)
+            term = found.terms.of(key, tier)
+        box = found.terms.box
+        look = None
+        if box is not None:
+            look = await self._buckets.take(penalty_key(found.bucket(key)), box, 0)
+        count = await self._counters.get([shadow_key(name_bytes("rule", rule))])
+        override = term.override if term.source == "override" else None
+        return Explanation(
+            term,
+            verdict,
+            found.terms.stored.since if override is None else override.since,
+            0 if look is None else look.limit - look.remaining,
+            0 if look is None or look.allowed else look.retry_after,
+            await self.leases.count(found, key),
+            count[0] or 0,
+        )
+
+    # How
+
+    async def _take(self, rules: Sequence[Rule], wishes: Sequence[Wish]) -> list[Verdict]:
+        plans = [_plan(rule, wish) for rule, wish in zip(rules, wishes, strict=True)]
+        if len(plans) == 1 and (said := plans[0].rule.beside_the_store(plans[0].term)):
+            return [said]
+        blocking = [plan for plan in plans if not plan.rule.spec.shadow]
+        answers = await self._buckets.take_all([take for plan in blocking for take in plan.takes])
+        spent = all(answer.allowed for answer in answers)
+        rest = iter(answers)
+        verdicts: list[Verdict] = []
+        for plan in plans:
+            if plan.rule.spec.shadow:
+                decisions = await self._take_aside(plan, spent)
+            else:
+                decisions = [next(rest) for _ in plan.takes]
+            verdicts.append(await self._judge(plan, decisions))
+        return verdicts
+
+    async def _take_aside(self, plan: Plan, spent: bool) -> Sequence[Decision]:
+        """Of a shadow rule: nothing that others refused is counted."""
+        takes = plan.takes if spent else [take._replace(cost=0) for take in plan.takes]
+        return await self._buckets.take_all(takes)
+
+    async def _judge(self, plan: Plan, decisions: Sequence[Decision]) -> Verdict:
+        rule, wish, term, takes = plan
+        said = rule.beside_the_store(term)
+        if said is not None:
+            verdict = said
+        else:
+            *boxes, decision = decisions
+            reason = reason_of(decision)
+            if boxes and not boxes[0].allowed:
+                wait = boxes[0].retry_after
+                decision = Decision(False, decision.limit, 0, wait, decision.reset_after)
+                reason = "penalty"
+            elif boxes and reason == "limit":
+                await self._buckets.take(takes[0].key, takes[0].rule, 1)
+            verdict = rule.judged(term, decision, reason)
+        if rule.spec.shadow and wish.cost and not verdict.decision.allowed:
+            await self._count_shadow(rule.name)
+        return verdict
+
+    async def _adjust(self, wish: Wish) -> Verdict:
+        async def adjust(rules: Sequence[Rule], wishes: Sequence[Wish]) -> Verdict:
+            (rule,), (wish,) = rules, wishes
+            term = rule.terms.of(wish.key, wish.tier)
+            decision = await self._buckets.adjust(rule.bucket(wish.key), term.build, wish.cost)
+            return rule.judged(term, decision, reason_of(decision))
+
+        return await self._timely([await self._find(wish.rule)], adjust, [wish])
+
+    async def _timely(
+        self,
+        rules: Sequence[Rule],
+        work: Callable[[Sequence[Rule], Sequence[Wish]], Awaitable[T]],
+        wishes: Sequence[Wish],
+    ) -> T:
+        """Do it by the terms that hold at the store's time."""
+        for _ in range(MOVES):
+            try:
+                return await work(rules, wishes)
+            except OutOfTime as error:
+                for rule in rules:
+                    rule.terms.move(error.now)
+        raise BackendUnavailable("the clocks of the store's servers are far apart")
+
+    async def _count_shadow(self, rule: str) -> None:
+        await self._counters.add(shadow_key(name_bytes("rule", rule)), 1)
 
 
-def _key(rule: str) -> bytes:
-    return rule_key(name_bytes("rule", rule))
+def _plan(rule: Rule, wish: Wish) -> Plan:
+    """Who is exempt asks nothing of the store. Who is denied asks for more than there is: so
+    the others' decisions are made in the same step, and none of them is charged."""
+    term = rule.terms.of(wish.key, wish.tier)
+    if term.source == "allow":
+        return Plan(rule, wish, term, [])
+    bucket = rule.bucket(wish.key)
+    if term.source == "deny":
+        return Plan(rule, wish, term, [Take(bucket, term.build, term.build.limit + 1)])
+    take = Take(bucket, term.build, wish.cost)
+    box = rule.terms.box
+    if box is None:
+        return Plan(rule, wish, term, [take])
+    return Plan(rule, wish, term, [Take(penalty_key(bucket), box, 0), take])
 
 
-def _ready(rule: str, name: bytes, spec: RuleSpec) -> Rule:
-    return Rule(rule, spec, spec.build(), _buckets(name))
-
-
-def _buckets(rule: bytes) -> Callable[[str], bytes]:
-    """The keys of a rule's callers. Those who come often come from the cache."""
-
-    @lru_cache(maxsize=4096)
-    def bucket(caller: str) -> bytes:
-        return bucket_key(rule, name_bytes("key", caller))
-
-    return bucket
-
-
-def _fields(spec: RuleSpec) -> dict[bytes, bytes]:
-    fields = {
-        b"algorithm": spec.algorithm.encode(),
-        b"limit": b"%d" % spec.limit,
-        b"per": repr(spec.per).encode(),
-        b"shadow": b"1" if spec.shadow else b"0",
-    }
-    if spec.burst is not None:
-        fields[b"burst"] = b"%d" % spec.burst
-    return fields
-
-
-def _spec(fields: Mapping[bytes, bytes]) -> RuleSpec:
-    burst = fields.get(b"burst")
-    return RuleSpec(
-        algorithm=cast(Algorithm, fields[b"algorithm"].decode()),
-        limit=int(fields[b"limit"]),
-        per=float(fields[b"per"]),
-        burst=None if burst is None else int(burst),
-        shadow=fields.get(b"shadow") == b"1",
-    )
+def _estimate(reservation: str) -> int | None:
+    """What an id says was spent; it is believed only if we know the id."""
+    _, dot, cost = reservation.rpartition(".")
+    is_one = dot and len(reservation) < 64 and cost.isascii() and cost.isdigit()
+    return int(cost) if is_one else None

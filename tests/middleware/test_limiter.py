@@ -35,6 +35,12 @@ class Distant:
             raise BackendUnavailable
         return await self.buckets.take_all(takes)
 
+    async def adjust(self, key: bytes, rule: LimitRule, by: int) -> Decision:
+        return await self.buckets.adjust(key, rule, by)
+
+    async def now(self) -> int:
+        return await self.buckets.now()
+
 
 class Features:
     """Limits on such a store."""

@@ -74,7 +74,7 @@ class Buckets:
             return rule.take(_state(key, state[0]), now, cost)[0]
         if not state:
             raise _not_a_state(key)
-        return (await self._take_by_swap([Take(key, rule, cost)]))[0]
+        return (await self._take_by_swap([Take(key, rule, cost)], even_if_refused=True))[0]
 
     async def take_all(self, takes: Sequence[Take]) -> list[Decision]:
         if not takes:
@@ -109,14 +109,18 @@ class Buckets:
         seconds, micros = await self._calls.command(b"", b"TIME")
         return int(seconds) * 1_000_000 + int(micros)
 
-    async def _take_by_swap(self, takes: Sequence[Take]) -> list[Decision]:
+    async def _take_by_swap(
+        self, takes: Sequence[Take], *, even_if_refused: bool = False
+    ) -> list[Decision]:
+        """A refusal, too, may store what a state has become; but not that of one among others."""
         keys = list(dict.fromkeys(take.key for take in takes))
         for _ in range(TRIES):
             now, *texts = await self._calls.run(LOOK, keys)
             before = dict(zip(keys, texts, strict=True))
             states = {key: _state(key, text) for key, text in before.items()}
             decisions, stored = _decide(takes, states, now)
-            if not all(decision.allowed for decision in decisions) or not stored:
+            is_refused = not all(decision.allowed for decision in decisions)
+            if not stored or (is_refused and not even_if_refused):
                 return decisions
             kept = [(key, before[key] or b"", b"", b"") for key in keys if key not in stored]
             changed = [_swap(key, before[key], *stored[key]) for key in stored]
