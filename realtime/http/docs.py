@@ -77,6 +77,8 @@ def curl(document: Json, path: str, method: str, operation: Json) -> str:
     parts = ["curl -sS"]
     if method != "get":
         parts[0] += f" -X {method.upper()}"
+    if _streams(operation):
+        parts[0] += " -N"
     query: list[str] = []
     for parameter in _parameters(document, operation):
         shown = parameter.get("example")
@@ -95,6 +97,12 @@ def curl(document: Json, path: str, method: str, operation: Json) -> str:
     address = f"{BASE}{path}" + (f"?{'&'.join(query)}" if query else "")
     parts[0] += " " + shlex.quote(address)
     return " \\\n  ".join(parts)
+
+
+def _streams(operation: Json) -> bool:
+    """Whether an answer comes piece by piece."""
+    answers: Iterable[Json] = operation["responses"].values()
+    return any("text/event-stream" in one.get("content", ()) for one in answers)
 
 
 def _operations(document: Json) -> Iterable[tuple[str, str, Json]]:

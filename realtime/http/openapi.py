@@ -87,7 +87,8 @@ def document(operations: Sequence[Operation]) -> Json:
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "An API key. While the service has none, it needs none.",
+                    "description": "An API key, or a user's token. While the service has keys of "
+                    "neither, it needs none.",
                 }
             },
         },
@@ -215,6 +216,8 @@ def _answer(operation: Operation, schemas: _Schemas) -> Json:
     if operation.answers:
         schema = schemas.alternatives(operation.answers)
         answer["content"] = {"application/json": _media(schema, operation.example.answer)}
+    elif operation.media:
+        answer["content"] = {operation.media: {"schema": {"type": "string"}}}
     return answer
 
 

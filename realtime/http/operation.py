@@ -129,6 +129,8 @@ class Operation:
     answers: tuple[type[msgspec.Struct], ...]
     """The alternatives of the answer's body; empty: there is none."""
     status: int
+    media: str
+    """What is answered instead, if it is not JSON."""
     errors: tuple[type[RealtimeError], ...]
     private: bool
     """The answer belongs to one caller: no cache may keep it."""
@@ -168,6 +170,7 @@ def operation(
     scope: Scope | None,
     summary: str,
     status: int | None = None,
+    media: str = "",
     errors: tuple[type[RealtimeError], ...] = (),
     private: bool = False,
     answer_headers: Mapping[str, str] | None = None,
@@ -193,6 +196,7 @@ def operation(
             inputs={name: _alternatives(hints[name]) for name in hints if name in INPUTS},
             answers=answers,
             status=status or (200 if answers else 204),
+            media=media,
             errors=errors,
             private=private,
             answer_headers=answer_headers or {},
