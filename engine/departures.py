@@ -25,8 +25,8 @@ from engine.sortedset import SortedSet
 
 __all__ = ["HARVEST", "Claimed", "Departure", "DepartureKeys", "Departures", "Due"]
 
-HARVEST = 500
-"""Users who become departures in one claim: a few milliseconds of work."""
+HARVEST = 100
+"""Users who become departures in one claim: a millisecond or two of work."""
 
 
 class DepartureKeys(NamedTuple):
@@ -117,7 +117,8 @@ class Departures:
                 departure = Departure(user, int(at)).member
                 self._put(keys.events, departure, at, now)
                 self._put(keys.next, departure, now, now)
-        due = [self._take(keys, found, lease, now) for found, _ in self._free(keys, limit, now)]
+        free = self._upto(keys.next, now, limit, now)
+        due = [self._take(keys, member, lease, now) for member, _ in free]
         events = self._find(keys.events, now)
         oldest = events.slice(0, 1) if events else []
         return Claimed(due, len(events or ()), now - int(oldest[0][1]) if oldest else 0)
@@ -146,9 +147,6 @@ class Departures:
         tries = (self._hashes.live(keys.tries, now) or {}).get(member, b"0")
         departure = Departure.parse(member)
         return Due(departure, int(tries), now - departure.at)
-
-    def _free(self, keys: DepartureKeys, limit: int, now: int) -> list[tuple[bytes, float]]:
-        return self._upto(keys.next, now, limit, now)
 
     def _upto(self, key: bytes, score: int, limit: int, now: int) -> list[tuple[bytes, float]]:
         """The first rows of a set, up to a score."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from engine.clock import SECOND, ManualClock
 from engine.engine import Engine
 from realtime.backends.base import Claimed, WritesRefused
-from realtime.backends.embedded_departures import Departures
+from realtime.backends.embedded_departures import SETTLED_AT_ONCE, Departures
 from realtime.backends.keys import departure_shard
 
 DEBOUNCE = 10 * SECOND
 GAP = 5 * SECOND
+LEASE = 3600 * SECOND
 ADA, BOB = b"ada", b"bob"
 
 
@@ -31,9 +32,9 @@ class Process:
         self.admission = Admission()
         self.departures = Departures(engine, self.admission)
 
-    async def look(self, user: bytes) -> Claimed:
+    async def look(self, user: bytes, limit: int = 10) -> Claimed:
         return await self.departures.claim(
-            departure_shard(user), debounce=DEBOUNCE, gap=GAP, lease=SECOND, limit=10
+            departure_shard(user), debounce=DEBOUNCE, gap=GAP, lease=LEASE, limit=limit
         )
 
     async def told(self, user: bytes) -> bool:
@@ -123,3 +124,25 @@ async def test_who_never_arrived_cannot_leave() -> None:
     await one.departures.leave(ADA)
     assert len(engine.keyspace) == 0
     assert not await one.watch(ADA, 15)
+
+
+async def test_very_many_are_settled_a_few_at_a_time() -> None:
+    clock = ManualClock()
+    engine = Engine(clock)
+    first = Process(engine, clock)
+    users = [b"user %d" % number for number in range(24_000)]
+    users = [user for user in users if departure_shard(user) == departure_shard(ADA)]
+    for user in users:
+        await first.departures.arrive(user)
+    assert SETTLED_AT_ONCE < len(users) < 2_000
+    second = Process(engine, clock)
+    told: list[bytes] = []
+    for _ in range(20):
+        before = engine.effects.changes
+        told += [due.departure.user for due in (await second.look(ADA, limit=2_000)).due]
+        assert engine.effects.changes - before < 10 * SETTLED_AT_ONCE
+        clock.advance(SECOND)
+    for _ in range(20):
+        claimed = await second.look(ADA, limit=2_000)
+        told += [due.departure.user for due in claimed.due]
+    assert sorted(told) == sorted(users)
