@@ -1,31 +1,41 @@
-"""One client: who it is, and what its commands do.
+"""One client: who it is, and how it comes, stays and goes.
 
 A command is answered by a reply, refused with a number, or ends the connection (see
-`realtime.ws.codes`). Commands are carried out one at a time, in the order they came.
-Whatever is sent goes into the connection's `Outbox`; nothing here touches a socket.
+`realtime.ws.codes`); what each one does once the client has connected is in
+`realtime.ws.commands`. Commands are carried out one at a time, in the order they came, and so
+is what others do to the client: the service subscribes it to something, its token expires, its
+position is lost. Those wait for their turn between two commands (``perform``).
+
+Whatever is sent goes into the connection's `Outbox`; nothing here touches a socket, or knows
+whether it is one of WebSocket.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from math import ceil
-from typing import Any
 from uuid import uuid4
-
-from msgspec import Raw
 
 from realtime import __version__
 from realtime.access import Principal
-from realtime.backends.base import BackendUnavailable, ClientInfo, Position, Publication
-from realtime.errors import RealtimeError
-from realtime.services.channels import LIVE_PREFIX
+from realtime.backends.base import BackendUnavailable, ClientInfo
+from realtime.errors import RealtimeError, TooManyRequests
+from realtime.services.namespaces import PERSONAL_PREFIX, Namespace
+from realtime.tokens import ChannelOptions
 from realtime.ws import codes, messages
-from realtime.ws.codes import Close, Disconnect, Refusal, Refused
+from realtime.ws.codes import Close, Disconnect, Refusal, Refused, Unsubscribed
+from realtime.ws.commands import COMMANDS
+from realtime.ws.credentials import Admitted, admitted, of_headers
 from realtime.ws.door import Door
-from realtime.ws.messages import Command
+from realtime.ws.expiry import Expiry, ttl
+from realtime.ws.messages import Command, Connect, ConnectResult
 from realtime.ws.outbox import Outbox
-from realtime.ws.subscriptions import Subscriptions
+from realtime.ws.subscriptions import Begun, Subscriptions
+from realtime.ws.wish import NO_OPTIONS, Wish, decreed
 
 __all__ = ["Client", "Work"]
 
@@ -40,15 +50,20 @@ class Client:
 
     __slots__ = (
         "_close",
-        "_door",
+        "_expiry",
         "_outbox",
         "_perform",
+        "_refused",
         "_subscriptions",
-        "_who",
         "bearer",
+        "door",
         "id",
+        "name",
         "principal",
+        "quota",
+        "session",
         "user",
+        "version",
     )
 
     def __init__(
@@ -57,198 +72,266 @@ class Client:
         outbox: Outbox,
         close: Callable[[Close], None],
         perform: Callable[[Work], None],
+        session: str = "",
     ) -> None:
-        """``close`` ends the connection. ``perform`` has something done soon, between commands."""
+        """``close`` ends the connection. ``perform`` has something done soon, between commands.
+
+        ``session`` is a secret by which requests of their own belong to this client, on
+        transports that go one way only.
+        """
         self.id = str(uuid4())
+        self.session = session
         self.user = ""
+        self.name = self.version = ""
+        """What the program at the other end calls itself."""
         self.principal: Principal | None = None
         self.bearer = ""
-        """The key that came with the handshake."""
-        self._door = door
+        """The credentials that came with the handshake."""
+        self.door = door
+        self.quota = door.quotas.of_connection()
         self._outbox = outbox
         self._close = close
         self._perform = perform
-        self._who = b""
+        self._refused = False
+        """It tried to connect in vain, and is to go."""
         self._subscriptions: Subscriptions | None = None
+        self._expiry: Expiry | None = None
 
-    async def handle(self, command: Command) -> None:
-        """Carry out one command. Raises Disconnect if that ends the connection."""
+    # What the client does
+
+    async def handle(self, command: Command, size: int = 0) -> None:
+        """Carry out one command of so many bytes. Raises Disconnect if that ends the connection."""
         number, request = command
-        self._door.hub.commands += 1
-        if self.principal is None and not isinstance(request, messages.Connect):
-            raise Disconnect(codes.CLOSE_BAD_REQUEST.because("connect comes first"))
-        if number == 0 and not isinstance(request, messages.Send):
-            raise Disconnect(codes.CLOSE_BAD_REQUEST.because("a command has an id"))
+        self.door.hub.commands += 1
+        self._check_state(number, request)
         try:
-            await _COMMANDS[type(request)](self, number, request)
+            self.quota.admit(size)
+            if self.principal is None:
+                assert isinstance(request, Connect)
+                await self._connect(number, request)
+                return
+            if self.door.quotas.shared and self.principal.user:
+                await self.quota.admit_user(self.principal.user, size)
+            await COMMANDS[type(request)](self, number, request)
+        except TooManyRequests as error:
+            self.quota.refused()
+            self.refuse(number, Refusal.of(error))
         except Refused as refused:
-            self._refuse(number, refused.refusal)
+            self.refuse(number, refused.refusal)
         except RealtimeError as error:
-            self._refuse(number, Refusal.of(error))
+            self.refuse(number, Refusal.of(error))
         except BackendUnavailable:
-            self._refuse(number, codes.INTERNAL)
+            self.refuse(number, codes.INTERNAL)
         except Disconnect:
             raise
         except Exception:
             log.exception("a command failed: %s", type(request).__name__)
-            self._refuse(number, codes.INTERNAL)
+            self.refuse(number, codes.INTERNAL)
 
-    def disconnect(self) -> None:
-        """Send this client away for good."""
-        self._close(codes.CLOSE_FORCED)
+    def reply(self, number: int, method: bytes, result: messages.Result = None) -> None:
+        self._outbox.send(messages.reply(number, method, result))
+
+    def refuse(self, number: int, refusal: Refusal) -> None:
+        """A `send` has no number, and is not answered."""
+        if number:
+            self._outbox.send(messages.error_reply(number, *refusal))
+
+    @property
+    def caller(self) -> Principal:
+        assert self.principal is not None, "a command before connect got through"
+        return self.principal
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        assert self._subscriptions is not None, "a command before connect got through"
+        return self._subscriptions
+
+    def namespace(self, channel: str) -> Namespace:
+        """Whose options a channel has. Raises Refused, and Disconnect if no channel is named."""
+        if not channel:
+            raise Disconnect(codes.CLOSE_BAD_REQUEST.because("no channel"))
+        found = self.door.services.channels.namespaces.find(channel)
+        if found is None:
+            raise Refused(codes.UNKNOWN_CHANNEL)
+        return found
+
+    def renew(self, admission: Admitted) -> messages.RefreshResult:
+        """Let it stay on other credentials of the same user. O(1)."""
+        self.principal = admission.principal
+        self.expire_at(admission.expires)
+        result = messages.RefreshResult()
+        if admission.expires != math.inf:
+            result.expires = True
+            result.ttl = ttl(admission.expires, self.door.now())
+        return result
+
+    # What others do to it
+
+    def disconnect(self, close: Close = codes.CLOSE_FORCED) -> None:
+        """Send this client away; the code says whether it may come back."""
+        self._close(close)
 
     def stands(self) -> bool:
-        """Whether it would be let in again now: keys expire and are revoked."""
-        return self.principal is not None and self._door.access.stands(self.principal)
+        """Whether it would be let in again now: keys expire and are revoked, tokens as well."""
+        return self.principal is not None and self.door.access.stands(self.principal)
+
+    def subscribe(self, wish: Wish) -> None:
+        """Subscribe it soon, unless it is already, and tell it."""
+        self._do(partial(self._subscribe, wish))
+
+    def unsubscribe(self, channel: str, why: Unsubscribed = codes.SERVER_UNSUBSCRIBED) -> None:
+        """Unsubscribe it soon, and tell it."""
+        self._do(partial(self._end, channel, why))
+
+    def lost(self, channel: str) -> None:
+        """Something on the channel did not reach it: it is to recover. Nothing more comes there."""
+        self._do(partial(self._lose, channel))
+
+    def message(self, data: bytes) -> None:
+        """Tell this client alone something. ``data`` is JSON text."""
+        self._outbox.send(messages.message(data))
+
+    def expire_at(self, expires: float) -> None:
+        """From now on the connection ends then (seconds since 1970); never at infinity. O(1)."""
+        if self._expiry is not None:
+            self._expiry.clear()
+            self._expiry = None
+        if expires != math.inf:
+            self._expiry = Expiry(
+                self.door.hub.wheel, partial(self.disconnect, codes.CLOSE_EXPIRED)
+            )
+            self._expiry.set(expires, self.door.now(), self.door.options.token_grace)
 
     async def depart(self) -> None:
         """Forget the client. Its socket is closed already."""
         self._close = _ignore
+        self.expire_at(math.inf)
         if self._subscriptions is not None:
-            self._door.clients.exit(self)
-            subscriptions, self._subscriptions = self._subscriptions, None
+            await self._withdraw()
+
+    # Coming in
+
+    def _check_state(self, number: int, request: messages.Request | None) -> None:
+        """Raises Disconnect unless this may come now."""
+        is_connect = isinstance(request, Connect)
+        if self._refused:
+            raise Disconnect(codes.CLOSE_BAD_REQUEST.because("connect was refused"))
+        if (self.principal is None) is not is_connect:
+            detail = "connected already" if is_connect else "connect comes first"
+            raise Disconnect(codes.CLOSE_BAD_REQUEST.because(detail))
+        if number == 0 and not isinstance(request, messages.Send):
+            raise Disconnect(codes.CLOSE_BAD_REQUEST.because("a command has an id"))
+
+    async def _connect(self, number: int, request: Connect) -> None:
+        self._refused = True
+        credentials = request.token or self.bearer or of_headers(request.headers)
+        admission = admitted(self.door.access, credentials)
+        self.door.entrance.admit(admission.principal.user)
+        self.user = admission.user
+        self.name, self.version = request.name, request.version
+        self._enter(admission)
+        try:
+            begun = await self._begin_all(self._server_side(request, admission))
+            await self.door.arrived(self.user)
+        except BaseException:
+            await self._withdraw()
+            raise
+        self._refused = False
+        result = self._connected(admission, begun)
+        self.reply(number, b"connect", result)
+        for one in begun:
+            await self.subscriptions.complete(one)
+
+    def _enter(self, admission: Admitted) -> None:
+        """From now on others may act upon it."""
+        told = None if admission.token is None else admission.token.info
+        info = ClientInfo(self.id, self.user, told)
+        self._subscriptions = Subscriptions(self.door, self._outbox, info, self._on_expiry)
+        self.door.clients.enter(self)
+
+    async def _withdraw(self) -> None:
+        """Leave nothing behind."""
+        self.door.clients.exit(self)
+        subscriptions, self._subscriptions = self.subscriptions, None
+        try:
             await subscriptions.clear()
+        finally:
+            await self.door.departed(self.user)
 
-    async def _connect(self, number: int, request: messages.Connect) -> None:
-        if self.principal is not None:
-            raise Disconnect(codes.CLOSE_BAD_REQUEST.because("connected already"))
-        self.principal = principal = self._admit(request.token)
-        self.user = principal.name if principal.key else ""
-        info = ClientInfo(self.id, self.user)
-        self._who = messages.client_info(*info)
-        self._subscriptions = Subscriptions(self._door, self._outbox, info)
-        self._door.clients.enter(self)
-        ping = ceil(self._door.options.ping_interval)
-        result = messages.ConnectResult(self.id, __version__, ping, pong=ping > 0)
-        self._reply(number, b"connect", result)
+    def _server_side(self, request: Connect, admission: Admitted) -> list[Wish]:
+        """What it is subscribed to without asking. Raises Refused and Disconnect."""
+        channels: dict[str, ChannelOptions] = {}
+        if admission.token is not None:
+            channels = dict.fromkeys(admission.token.channels, NO_OPTIONS)
+            channels.update(admission.token.subs)
+        user = admission.principal.user
+        if self.door.options.personal_channels and user:
+            channels.setdefault(PERSONAL_PREFIX + user, NO_OPTIONS)
+        if len(channels) > self.door.options.max_channels:
+            raise Disconnect(codes.CLOSE_CHANNEL_LIMIT)
+        return [
+            decreed(channel, self.namespace(channel), options, resume=request.subs.get(channel))
+            for channel, options in channels.items()
+        ]
 
-    async def _subscribe(self, number: int, request: messages.Subscribe) -> None:
-        self._require(request.channel, "read")
-        await self._subscribed.add(number, request)
+    async def _begin_all(self, wishes: list[Wish]) -> list[Begun]:
+        for wish in wishes:
+            self.subscriptions.check(wish.channel)
+        if not self.door.services.backend.immediate:
+            return await asyncio.gather(*map(self.subscriptions.begin, wishes))
+        return [await self.subscriptions.begin(wish) for wish in wishes]
 
-    async def _unsubscribe(self, number: int, request: messages.Unsubscribe) -> None:
-        self._name(request.channel)
-        await self._subscribed.remove(request.channel)
-        self._reply(number, b"unsubscribe")
+    def _connected(self, admission: Admitted, begun: list[Begun]) -> ConnectResult:
+        ping = ceil(self.door.options.ping_interval)
+        now = self.door.now()
+        result = ConnectResult(self.id, __version__, ping, pong=ping > 0, time=int(now * 1000))
+        renewed = self.renew(admission)
+        result.expires, result.ttl = renewed.expires, renewed.ttl
+        if begun:
+            result.subs = {one.wish.channel: one.start.result for one in begun}
+        if self.session:
+            result.session, result.node = self.session, self.door.node
+        return result
 
-    async def _publish(self, number: int, request: messages.Publish) -> None:
-        self._require(request.channel, "publish")
-        data = bytes(request.data)
-        if not data:
-            raise Refused(codes.BAD_REQUEST.because("a publication has data"))
-        await self._door.services.channels.publish(request.channel, data, info=self._who)
-        self._reply(number, b"publish")
+    # Between commands
 
-    async def _presence(self, number: int, request: messages.Presence) -> None:
-        present = await self._present(request.channel)
-        infos = {info.client: messages.client_info(*info) for info in present}
-        if sum(map(len, infos.values())) > self._door.options.reply_bytes:
-            raise Refused(codes.LIMIT_EXCEEDED.because("too many to list; presence_stats counts"))
-        result = messages.PresenceResult({client: Raw(info) for client, info in infos.items()})
-        self._reply(number, b"presence", result)
+    def _do(self, work: Work) -> None:
+        self._perform(partial(self._try, work))
 
-    async def _presence_stats(self, number: int, request: messages.PresenceStats) -> None:
-        present = await self._present(request.channel)
-        users = {info.user for info in present}
-        result = messages.PresenceStatsResult(len(present), len(users))
-        self._reply(number, b"presence_stats", result)
+    async def _try(self, work: Work) -> None:
+        """What nobody waits for has nobody to tell: it is logged. Raises Disconnect."""
+        if self.principal is None or self._subscriptions is None:
+            return
+        try:
+            await work()
+        except Refused as refused:
+            log.warning("client %s was not subscribed: %s", self.id, refused.refusal.message)
+        except RealtimeError as error:
+            log.warning("client %s was not subscribed: %s", self.id, error.detail)
+        except BackendUnavailable as error:
+            log.warning("client %s: the store did not answer: %s", self.id, error)
+            raise Disconnect(codes.CLOSE_INSUFFICIENT_STATE) from None
 
-    async def _history(self, number: int, request: messages.History) -> None:
-        self._require(request.channel, "read")
-        if request.channel.startswith(LIVE_PREFIX):
-            raise Refused(codes.NOT_AVAILABLE)
-        since = (
-            None if request.since is None else Position(request.since.offset, request.since.epoch)
-        )
-        if request.reverse and since is not None and since.offset == 0:
-            raise Refused(codes.BAD_REQUEST.because("nothing comes before offset 0"))
-        most = self._door.options.recovery_limit
-        limit = request.limit if 0 <= request.limit <= most else most
-        found = await self._door.services.channels.history(
-            request.channel, since=since, limit=limit, reverse=request.reverse
-        )
-        if since is not None and not found.covers(since):
-            raise Refused(codes.UNRECOVERABLE)
-        page = _page(found.publications, self._door.options.reply_bytes)
-        offset, epoch = found.position
-        self._reply(number, b"history", messages.HistoryResult(page, epoch, offset))
+    async def _subscribe(self, wish: Wish) -> None:
+        if wish.channel in self.subscriptions:
+            return
+        self.subscriptions.check(wish.channel)
+        begun = await self.subscriptions.begin(wish)
+        self._outbox.send(messages.subscribed(wish.channel, begun.start.result))
+        await self.subscriptions.complete(begun)
 
-    async def _lacking(self, number: int, request: object) -> None:
-        raise Refused(codes.NOT_AVAILABLE)
+    async def _end(self, channel: str, why: Unsubscribed) -> None:
+        await self.subscriptions.end(channel, why)
 
-    async def _unknown(self, number: int, request: object) -> None:
-        raise Refused(codes.METHOD_NOT_FOUND)
+    async def _lose(self, channel: str) -> None:
+        await self.subscriptions.lose(channel)
 
-    async def _send(self, number: int, request: messages.Send) -> None:
-        raise Disconnect(codes.CLOSE_NOT_AVAILABLE)
+    async def _expire(self, channel: str) -> None:
+        await self.subscriptions.expire(channel)
 
-    @property
-    def _subscribed(self) -> Subscriptions:
-        assert self._subscriptions is not None, "a command before connect got through"
-        return self._subscriptions
-
-    async def _present(self, channel: str) -> list[ClientInfo]:
-        self._require(channel, "read")
-        return await self._door.services.channels.presence(channel)
-
-    def _admit(self, token: str) -> Principal:
-        """Whose credentials these are. Raises Disconnect."""
-        access = self._door.access
-        if access.open:
-            return access.anonymous
-        credentials = token or self.bearer
-        if not credentials:
-            raise Disconnect(codes.CLOSE_BAD_REQUEST.because("a token is needed"))
-        principal = access.principal(credentials)
-        if principal is None:
-            raise Disconnect(codes.CLOSE_INVALID_TOKEN)
-        return principal
-
-    def _name(self, channel: str) -> None:
-        if not channel:
-            raise Disconnect(codes.CLOSE_BAD_REQUEST.because("no channel"))
-
-    def _require(self, channel: str, action: str) -> None:
-        """Raises Refused unless the client's key covers this, Disconnect if no channel is named."""
-        self._name(channel)
-        feature = "leaderboards" if channel.startswith(LIVE_PREFIX) else "channels"
-        if self.principal is None or not self.principal.may(feature, action):
-            raise Refused(codes.PERMISSION_DENIED)
-
-    def _reply(self, number: int, method: bytes, result: messages.Result = None) -> None:
-        self._outbox.send(messages.reply(number, method, result))
-
-    def _refuse(self, number: int, refusal: Refusal) -> None:
-        self._outbox.send(messages.error_reply(number, *refusal))
-
-
-_COMMANDS: dict[type, Callable[[Client, int, Any], Awaitable[None]]] = {
-    messages.Connect: Client._connect,
-    messages.Subscribe: Client._subscribe,
-    messages.Unsubscribe: Client._unsubscribe,
-    messages.Publish: Client._publish,
-    messages.Presence: Client._presence,
-    messages.PresenceStats: Client._presence_stats,
-    messages.History: Client._history,
-    messages.Rpc: Client._lacking,
-    messages.Refresh: Client._lacking,
-    messages.SubRefresh: Client._lacking,
-    messages.Send: Client._send,
-    type(None): Client._unknown,
-}
+    def _on_expiry(self, channel: str) -> None:
+        self._do(partial(self._expire, channel))
 
 
 def _ignore(close: Close) -> None:
     """Closed already; and the connection is not kept alive by being called back."""
-
-
-def _page(found: list[Publication], most: int) -> list[Raw]:
-    """As many of the publications, from the first, as fit into ``most`` bytes; at least one."""
-    page: list[Raw] = []
-    size = 0
-    for item in found:
-        size += len(item.data)
-        if page and size > most:
-            break
-        page.append(Raw(messages.publication(*item)))
-    return page

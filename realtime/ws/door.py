@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
-from realtime.access import Access
+from realtime.access import Access, Principal
 from realtime.services import Services
 from realtime.services.departures import Departures
 from realtime.services.live import LiveBoards
@@ -20,7 +23,11 @@ from realtime.ws.quotas import Quotas, Rates
 if TYPE_CHECKING:
     from realtime.ws.client import Client
 
-__all__ = ["Door", "Options"]
+__all__ = ["Door", "Options", "Rpc"]
+
+Rpc = Callable[[Principal, str, bytes], Awaitable[bytes]]
+"""Called with the caller, the method and its data, both as in the command; answers JSON text, or
+nothing. Raises RealtimeError and BackendUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,8 @@ class Options:
     """Subscriptions of one connection."""
     recovery_limit: int = 300
     """Publications in a recovery or a page of history, at most."""
+    token_grace: float = 25.0
+    """How long after its end a token may still be replaced."""
     personal_channels: bool = False
     """Whether every user is subscribed to the channel ``#user``."""
     rates: Rates = field(default_factory=Rates)
@@ -101,6 +110,14 @@ class Door:
     options: Options
     live: LiveBoards
     clients: Clients[Client] = field(default_factory=Clients)
+    now: Callable[[], float] = time.time
+    """Seconds since 1970: tokens say in these when they end."""
+    node: str = field(default_factory=lambda: uuid4().hex)
+    """The name of this process among those that share a store."""
+    rpc: Rpc | None = None
+    """What an rpc does; None: there is none."""
+    on_message: Callable[[Client, bytes], None] | None = None
+    """Called with the JSON text of what a client sends without asking for a reply."""
     departures: Departures | None = None
     """Who wants to know of users who come and go; None: nobody does."""
     quotas: Quotas = field(init=False)

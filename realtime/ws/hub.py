@@ -121,14 +121,14 @@ class Hub:
         for subscriber in topic.subscribers():
             self._stop(subscriber)
 
-    def announce(self, channel: str, kind: bytes, info: bytes) -> None:
-        """Tell those who asked that somebody joined or left; ``info`` says who, as JSON. O(1)."""
+    def announce(self, channel: str, kind: bytes, body: bytes) -> None:
+        """Tell those who asked that somebody joined or left; ``body`` says who, as JSON. O(1)."""
         topic = self._topics.get(channel.encode())
         watching = [fan for fan in topic.fans if fan.flavour.joins] if topic is not None else ()
         if topic is not None and watching:
-            body = push(topic.head, kind, b'{"info":%b}' % info)
+            pushed = push(topic.head, kind, body)
             for fan in watching:
-                self._append(fan, body)
+                self._append(fan, pushed)
 
     def arrive(self, subscriber: Subscriber, channel: str) -> Arrival:
         """Begin a subscription: from now on nothing that is published is lost to it."""

@@ -30,7 +30,7 @@ from tests.redis.servers import RedisServer
 from tests.redis.stores import opened
 from tests.ws.peer import Peer
 
-__all__ = ["House", "Suspending", "house"]
+__all__ = ["House", "Suspending", "WallClock", "house"]
 
 T = TypeVar("T")
 
@@ -62,6 +62,16 @@ class Suspending:
         return later
 
 
+class WallClock:
+    """Seconds since 1970, as a test says."""
+
+    def __init__(self, at: float = 1_700_000_000.0) -> None:
+        self.at = at
+
+    def __call__(self) -> float:
+        return self.at
+
+
 @dataclass
 class House:
     """Everything a test may want to look at or move."""
@@ -74,11 +84,13 @@ class House:
     state: ServerState
     port: int
     peers: list[Peer]
+    wall: WallClock
     _now: list[float]
 
     def pass_time(self, seconds: float) -> None:
-        """For deadlines of connections and for what the engine keeps."""
+        """For deadlines of connections, for tokens and for what the engine keeps."""
         self._now[0] += seconds
+        self.wall.at += seconds
         self.engine_clock.advance(round(seconds * SECOND))
         self.hub.wheel.turn()
 
@@ -129,6 +141,7 @@ async def house(
     wrap: Callable[[Backend], Backend] | None = None,
     server: RedisServer | None = None,
     journal: Path | None = None,
+    wall: WallClock | None = None,
 ) -> AsyncIterator[House]:
     """A served house; leaving it ends every connection and checks that nobody is left behind.
 
@@ -137,7 +150,9 @@ async def house(
     async with _backend(server, journal) as (backend, clock, gate):
         wrap = _suspending if suspending else wrap
         services = Services.on(backend if wrap is None else wrap(backend), namespaces)
-        served = _served(services, clock, access or Access(None), options or Options(), gate)
+        wall = wall or WallClock()
+        access = access or Access(None, now=wall)
+        served = _served(services, clock, access, options or Options(), gate, wall)
         async with served as built:
             yield built
 
@@ -161,14 +176,19 @@ async def _backend(
 
 @contextlib.asynccontextmanager
 async def _served(
-    services: Services, clock: ManualClock, access: Access, options: Options, gate: Gate | None
+    services: Services,
+    clock: ManualClock,
+    access: Access,
+    options: Options,
+    gate: Gate | None,
+    wall: WallClock,
 ) -> AsyncIterator[House]:
     now = [1000.0]
     hub = Hub(lambda: now[0], services.channels.namespaces)
     live = LiveBoards(services, hub.is_watched, interval=0)
     services.backend.channels.listen(hub.deliver, hub.lost)
     state = ServerState()
-    door = Door(hub, services, access, options, live)
+    door = Door(hub, services, access, options, live, now=wall)
     protocol = websocket_protocol(door)
     config = uvicorn.Config(_no_http, ws=protocol, lifespan="off", log_config=None)  # type: ignore[arg-type]
     config.load()
@@ -183,7 +203,7 @@ async def _served(
     running = [asyncio.create_task(hub.run()), asyncio.create_task(live.run())]
     await asyncio.sleep(0)
     port = server.sockets[0].getsockname()[1]
-    built = House(services, door, hub, live, clock, state, port, [], now)
+    built = House(services, door, hub, live, clock, state, port, [], wall, now)
     try:
         yield built
     finally:

@@ -216,7 +216,14 @@ async def test_a_hole_between_history_and_now_sends_the_client_back(serve: Serve
     await house.until(lambda: doors.waiting > 0)
     house.hub.deliver(b"c", Publication(7, b"1"), "epoch")
     doors.after.set()
-    assert await peer.hang_up() == Closed(3010, "insufficient state")
+    reply = await peer.receive()
+    assert (reply["id"], reply["subscribe"]["positioned"]) == (2, True)
+    assert await peer.pushed() == {
+        "channel": "c",
+        "unsubscribe": {"code": 2500, "reason": "insufficient state"},
+    }
+    assert not house.hub.is_watched("c")
+    assert "error" not in await peer.ask(subscribe={"channel": "c", "recover": True})
 
 
 async def test_a_store_that_delivers_late_does_not_deliver_twice(serve: Serve) -> None:
