@@ -141,6 +141,16 @@ async def test_a_new_key_is_fetched_when_a_token_names_it(source: Source) -> Non
             tokens.connection(signer("ES384", "three").sign(CLAIMS))
 
 
+async def test_a_key_that_is_there_is_not_looked_for_again(source: Source) -> None:
+    source.body = document(ONE)
+    now = [0.0]
+    async with kept(source, now=now) as tokens:
+        await until(lambda: takes(tokens, ONE))
+        now[0] = 1.0
+        with pytest.raises(TokenInvalid, match="not signed by a key"):
+            tokens.connection(Signer("EdDSA", TWO.private, "one").sign(CLAIMS))
+
+
 async def test_strangers_cannot_make_us_ask_again_and_again(source: Source) -> None:
     source.body = document(ONE)
     now = [0.0]
@@ -226,6 +236,14 @@ async def test_the_log_names_the_source_without_its_secrets(
     assert len(said) == 1
     assert unused in said[0]
     assert "hunter2" not in said[0]
+
+
+async def test_no_more_is_read_than_a_set_may_hold(
+    source: Source, caplog: pytest.LogCaptureFixture
+) -> None:
+    source.body = b" " * 300_000
+    await UrlSet(source.url, HOUR).load()
+    assert "it answered more than 262144 bytes" in caplog.text
 
 
 def replaced(path: Path, content: bytes) -> None:

@@ -217,6 +217,16 @@ async def test_words_of_a_later_version_are_passed_over(
     assert caplog.text.count("cannot read") == 3
 
 
+async def test_an_older_word_that_comes_later_takes_nothing_back() -> None:
+    backend = Embedded(ManualClock()).services.backend
+    feed = Feed(backend, module.FEED, 10, 60)
+    for before, until in ((NOW, NOW + 10), (NOW - 5, NOW + 5)):
+        await feed.publish(f'["user","42",{before},{until}]'.encode())
+    node = Revocations(backend, lambda: NOW)
+    await node.start()
+    assert node.in_force(0, 9) == (1, [Revocation(Kind.USER, "42", NOW, NOW + 10)])
+
+
 async def test_whoever_revokes_nothing_writes_nothing() -> None:
     embedded = Embedded(ManualClock())
     node = Revocations(replace(embedded.services.backend), lambda: NOW)
