@@ -94,12 +94,12 @@ class Endpoint:
     async def _post(self, body: bytes, fields: dict[str, str]) -> None:
         sending = self._client.stream("POST", self._url, content=body, headers=fields)
         async with sending as response:
-            _check(response)
             read = 0
             async for piece in response.aiter_raw():
                 read += len(piece)
                 if read > ANSWER_BYTES:
-                    break
+                    break  # and the connection is closed
+        _check(response)
 
 
 def _check(response: httpx.Response) -> None:

@@ -49,6 +49,10 @@ class Receiver:
         self.extra = ""
         """Header lines of every answer."""
         self.body = b""
+        self.greeting = b""
+        """What it says before it is asked."""
+        self.accepted = 0
+        """Connections so far."""
         self.under_way = 0
         self.most_under_way = 0
         self._server: asyncio.Server | None = None
@@ -84,6 +88,8 @@ class Receiver:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections.add(writer)
+        self.accepted += 1
+        writer.write(self.greeting)
         try:
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
                 while True:

@@ -117,10 +117,43 @@ async def test_an_answer_that_does_not_come_is_not_waited_for(
 async def test_an_answer_of_any_length_is_not_read_to_its_end(
     office: Office, receiver: Receiver
 ) -> None:
+    receiver.otherwise = 200
+    receiver.answers.append(500)
     receiver.body = b"x" * 300_000
     await office.leave("ada", "bob")
     sender = office.sender()
     await until(lambda: sender.figures.sent == 2)
+    assert sender.figures.failures == 1
+
+
+async def test_connections_are_used_again(office: Office, receiver: Receiver) -> None:
+    receiver.otherwise = 200
+    receiver.answers.extend([400, 400])
+    receiver.body = b"x" * 1000
+    sender = office.sender()
+    for number in range(1, 5):
+        await office.leave("ada")
+        await until(lambda number=number: sender.figures.sent >= number)  # type: ignore[misc]
+    assert receiver.accepted <= 2
+
+
+async def test_a_receiver_that_asks_for_silence_gets_it(office: Office, receiver: Receiver) -> None:
+    receiver.answers.append(503)
+    receiver.extra = "retry-after: 3600\r\n"
+    await office.leave("ada")
+    sender = office.sender()
+    await until(lambda: sender.figures.failures == 1)
+    assert 20 < sender._pace.silence <= 30
+    receiver.extra = "retry-after: soon\r\n"
+
+
+async def test_a_receiver_that_speaks_no_http_is_away(office: Office, receiver: Receiver) -> None:
+    receiver.greeting = b"220 mail.example ESMTP\r\n"
+    await office.leave("ada")
+    sender = office.sender()
+    await until(lambda: sender.figures.failures >= 1)
+    receiver.greeting = b""
+    await until(lambda: sender.figures.sent == 1)
 
 
 async def test_a_receiver_that_dies_is_told_when_it_is_back(
