@@ -139,15 +139,12 @@ _Decode = Callable[[bytes], msgspec.Struct]
 
 
 def _likeliest(body: bytes, decoders: Sequence[tuple[type[msgspec.Struct], _Decode]]) -> _Decode:
-    """The decoder of the shape whose required fields the body has; else the first one.
+    """The decoder of the shape most of whose required fields the body has; else the first one.
 
     So the error that a client reads is about the shape it meant.
     """
     given = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).keys()
-    for shape, decode in decoders:
-        if given & _required(shape):
-            return decode
-    return decoders[0][1]
+    return max(decoders, key=lambda one: len(given & _required(one[0])))[1]
 
 
 def _required(shape: type[msgspec.Struct]) -> set[str]:

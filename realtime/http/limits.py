@@ -1,8 +1,9 @@
-"""The routes of rate limits: define a rule, take from it, look, reset.
+"""The routes of rate limits: take, look, give back, settle, reset.
 
 A decision is always 200, whatever it says: the caller asked whether, not for the thing
 itself. Takes also carry the RateLimit and RateLimit-Policy headers (draft 10) and, if
-refused, Retry-After, ready to be handed on.
+refused, Retry-After, ready to be handed on. Rules are defined in `realtime.http.limit_rules`;
+leases are in `realtime.http.leases`.
 """
 
 from __future__ import annotations
@@ -10,76 +11,47 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
-from realtime.backends.base import NEVER
 from realtime.errors import NotFound
+from realtime.http.limit_shapes import (
+    Cost,
+    Count,
+    Decision,
+    Key,
+    KeyPath,
+    Limit,
+    Reason,
+    RulePath,
+    TierName,
+    decision_of,
+)
 from realtime.http.operation import (
     Answer,
     Body,
     Example,
     Feature,
     PathFields,
+    QueryFields,
     Reply,
     Scope,
     operation,
 )
 from realtime.http.ratelimit import DESCRIBED, headers_of
-from realtime.http.values import Name, RuleName, seconds
-from realtime.services.limits import Algorithm, Limits, RuleSpec, Verdict, Wish
+from realtime.http.values import RuleName
+from realtime.services.limits import MAX_HOLD, Limits, Wish
 
 __all__ = ["OPERATIONS"]
 
 TAG: Feature = "limits"
-READ, WRITE, ADMIN = Scope(TAG, "read"), Scope(TAG, "write"), Scope(TAG, "admin")
+READ, WRITE = Scope(TAG, "read"), Scope(TAG, "write")
 
 MAX_TAKES = 100
-MAX_LIMIT = 2**31 - 1
-YEAR = 366 * 86_400.0
 
-Count = Annotated[int, Meta(ge=0)]
-Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT)]
-Cost = Annotated[int, Meta(ge=0, le=MAX_LIMIT, description="A cost of 0 only looks.")]
-Key = Annotated[Name, Meta(description="Who is limited.", examples=["user:1"])]
-Period = Annotated[float, Meta(ge=0.001, le=YEAR, description="Seconds.")]
-Burst = Annotated[
-    Limit | None,
-    Meta(
-        description="Token bucket only: the most that can be had at once; else the limit. It must "
-        "take no longer than 100 years to be regained: `burst * per / limit` seconds."
-    ),
+Hold = Annotated[float, Meta(gt=0, le=MAX_HOLD, description="Seconds until it must be settled.")]
+ReservationId = Annotated[
+    str, Meta(pattern="^[A-Za-z0-9_.-]{1,63}$", examples=["c3VjaCBhbiBpZA.5"])
 ]
-Shadow = Annotated[bool, Meta(description="Decide and count, but never refuse.")]
-
-
-class RulePath(PathFields):
-    rule: RuleName
-
-
-class KeyPath(PathFields):
-    rule: RuleName
-    key: Key
-
-
-class NewRule(Body):
-    """`limit` per `per` seconds."""
-
-    limit: Limit
-    per: Period
-    algorithm: Algorithm = "token_bucket"
-    burst: Burst = None
-    shadow: Shadow = False
-
-
-class Rule(Answer):
-    """A rule as it is in force."""
-
-    rule: RuleName
-    algorithm: Algorithm
-    limit: Limit
-    per: Period
-    burst: Burst
-    shadow: Shadow
 
 
 class Take(Body):
@@ -87,6 +59,7 @@ class Take(Body):
 
     key: Key
     cost: Cost = 1
+    tier: TierName | None = None
 
 
 class RuleTake(Take, kw_only=True):
@@ -101,17 +74,38 @@ class Takes(Body):
     takes: Annotated[list[RuleTake], Meta(min_length=1, max_length=MAX_TAKES)]
 
 
-class Decision(Answer):
-    """Whether it passes, and what is left."""
+class Refund(Body):
+    """What one caller gets back."""
 
-    allowed: Annotated[bool, Meta(description="What to act on: always true for a shadow rule.")]
-    limit: Limit
-    remaining: Count
-    retry_after: Annotated[
-        float | None,
-        Meta(description="Seconds until the same cost can pass: 0 if it does, null if never."),
-    ]
-    reset_after: Annotated[float, Meta(ge=0, description="Seconds until all is there again.")]
+    key: Key
+    amount: Limit
+    tier: TierName | None = None
+
+
+class Estimate(Body):
+    """What one caller will spend, as far as that is known before."""
+
+    key: Key
+    cost: Limit = 1
+    ttl: Hold = 60.0
+    tier: TierName | None = None
+
+
+class Settlement(Body):
+    """What it was in the end."""
+
+    key: Key
+    cost: Cost
+    tier: TierName | None = None
+
+
+class ReservationPath(PathFields):
+    rule: RuleName
+    reservation: ReservationId
+
+
+class TierQuery(QueryFields):
+    tier: TierName | UnsetType = UNSET
 
 
 class RuleDecision(Answer):
@@ -124,6 +118,7 @@ class RuleDecision(Answer):
     remaining: Count
     retry_after: float | None
     reset_after: Annotated[float, Meta(ge=0)]
+    reason: Reason | UnsetType = UNSET
 
 
 class Decisions(Answer):
@@ -134,43 +129,19 @@ class Decisions(Answer):
     results: list[RuleDecision]
 
 
-_EXAMPLE_RULE = (
-    '{"rule":"login","algorithm":"token_bucket","limit":5,"per":60.0,"burst":null,"shadow":false}'
-)
+class Reservation(Answer):
+    """The decision on an estimate, and by which name it is settled; null if nothing was spent."""
+
+    reservation: ReservationId | None
+    allowed: bool
+    limit: Limit
+    remaining: Count
+    retry_after: float | None
+    reset_after: Annotated[float, Meta(ge=0)]
+    reason: Reason | UnsetType = UNSET
+
+
 _EXAMPLE_DECISION = '{"allowed":true,"limit":5,"remaining":4,"retry_after":0.0,"reset_after":12.0}'
-
-
-@operation(
-    "PUT",
-    "/v1/limits/{rule}",
-    tag=TAG,
-    scope=ADMIN,
-    summary="Define a rule",
-    example=Example(body='{"algorithm":"token_bucket","limit":5,"per":60}', answer=_EXAMPLE_RULE),
-)
-async def define_rule(limits: Limits, path: RulePath, body: NewRule) -> Rule:
-    """Or replace it: callers keep what they have spent, as far as it fits. A token bucket holds
-    `burst` at most and regains `limit` per `per` seconds; a sliding window admits about `limit`
-    in any period; a fixed window `limit` per aligned period."""
-    spec = RuleSpec(body.algorithm, body.limit, body.per, body.burst, body.shadow)
-    return _rule(path.rule, await limits.define(path.rule, spec))
-
-
-@operation(
-    "GET",
-    "/v1/limits/{rule}",
-    tag=TAG,
-    scope=READ,
-    summary="Read a rule",
-    errors=(NotFound,),
-    example=Example(answer=_EXAMPLE_RULE),
-)
-async def read_rule(limits: Limits, path: RulePath) -> Rule:
-    """404 if it was never defined."""
-    spec = await limits.spec(path.rule)
-    if spec is None:
-        raise NotFound("there is no such rule")
-    return _rule(path.rule, spec)
 
 
 @operation(
@@ -185,9 +156,11 @@ async def read_rule(limits: Limits, path: RulePath) -> Rule:
     example=Example(body='{"key":"user:1"}', answer=_EXAMPLE_DECISION),
 )
 async def take(limits: Limits, path: RulePath, body: Take) -> Reply[Decision]:
-    """Spends `cost` if it is allowed; a refusal spends nothing. The answer is 200 either way."""
-    verdict = await limits.take(path.rule, body.key, body.cost)
-    return Reply(_decision(verdict), headers_of((verdict,)))
+    """Spends `cost` if it is allowed; a refusal spends nothing. The answer is 200 either way.
+    `tier` says which of the rule's tiers the caller is of, if you know it; what was set for the
+    key itself comes first."""
+    verdict = await limits.take(path.rule, body.key, body.cost, body.tier)
+    return Reply(decision_of(verdict), headers_of((verdict,)))
 
 
 @operation(
@@ -207,12 +180,14 @@ async def take(limits: Limits, path: RulePath, body: Take) -> Reply[Decision]:
     ),
 )
 async def take_all(limits: Limits, body: Takes) -> Reply[Decisions]:
-    """All or nothing, in one step: if one rule refuses, none of the others is charged."""
-    wishes = [Wish(one.rule, one.key, one.cost) for one in body.takes]
+    """All or nothing, in one step: if one rule refuses, none of the others is charged. The keys
+    may differ, as those of an organisation, a user and an API key do; on Redis Cluster they must
+    then share a hash tag, as `{acme}` and `{acme}:ada` do."""
+    wishes = [Wish(one.rule, one.key, one.cost, one.tier) for one in body.takes]
     verdicts = await limits.take_all(wishes)
     violated = dict.fromkeys(verdict.rule for verdict in verdicts if not verdict.allowed)
     results = [
-        RuleDecision(rule=wish.rule, key=wish.key, **msgspec.structs.asdict(_decision(verdict)))
+        RuleDecision(rule=wish.rule, key=wish.key, **msgspec.structs.asdict(decision_of(verdict)))
         for wish, verdict in zip(wishes, verdicts, strict=True)
     ]
     answer = Decisions(allowed=not violated, violated=list(violated), results=results)
@@ -230,15 +205,15 @@ async def take_all(limits: Limits, body: Takes) -> Reply[Decisions]:
     answer_headers=DESCRIBED,
     example=Example(answer=_EXAMPLE_DECISION),
 )
-async def peek(limits: Limits, path: KeyPath) -> Reply[Decision]:
+async def peek(limits: Limits, path: KeyPath, query: TierQuery) -> Reply[Decision]:
     """Spends nothing. `allowed` says whether a cost of 1 would pass now."""
-    verdict = await limits.peek(path.rule, path.key)
+    verdict = await limits.peek(path.rule, path.key, query.tier or None)
     decision = verdict.decision
-    if not decision.remaining:
+    if not decision.remaining and not verdict.reason:
         allowed = verdict.spec.shadow
         refused = decision._replace(allowed=False, retry_after=verdict.next_after)
-        verdict = verdict._replace(decision=refused, allowed=allowed)
-    return Reply(_decision(verdict), headers_of((verdict,)))
+        verdict = verdict._replace(decision=refused, allowed=allowed, reason="limit")
+    return Reply(decision_of(verdict), headers_of((verdict,)))
 
 
 @operation(
@@ -250,30 +225,71 @@ async def peek(limits: Limits, path: KeyPath) -> Reply[Decision]:
     errors=(NotFound,),
 )
 async def reset(limits: Limits, path: KeyPath) -> None:
-    """204 also if nothing was missing."""
+    """204 also if nothing was missing. Takes a key out of the penalty box, too; what was set for
+    it, and its leases, stay."""
     await limits.reset(path.rule, path.key)
 
 
-OPERATIONS = (define_rule, read_rule, take, take_all, peek, reset)
+@operation(
+    "POST",
+    "/v1/limits/{rule}/refund",
+    tag=TAG,
+    scope=WRITE,
+    summary="Give back what was spent in vain",
+    errors=(NotFound,),
+    private=True,
+    answer_headers=DESCRIBED,
+    example=Example(body='{"key":"user:1","amount":1}', answer=_EXAMPLE_DECISION),
+)
+async def refund(limits: Limits, path: RulePath, body: Refund) -> Reply[Decision]:
+    """Never more than is missing. The answer is what is left after it."""
+    verdict = await limits.refund(path.rule, body.key, body.amount, body.tier)
+    return Reply(decision_of(verdict), headers_of((verdict,)))
 
 
-def _rule(name: str, spec: RuleSpec) -> Rule:
-    return Rule(
-        rule=name,
-        algorithm=spec.algorithm,
-        limit=spec.limit,
-        per=spec.per,
-        burst=spec.burst,
-        shadow=spec.shadow,
-    )
+@operation(
+    "POST",
+    "/v1/limits/{rule}/reservations",
+    tag=TAG,
+    scope=WRITE,
+    summary="Spend an estimate",
+    errors=(NotFound,),
+    private=True,
+    answer_headers=DESCRIBED,
+    links={"settle": ("reservation", "$response.body#/reservation")},
+    example=Example(
+        body='{"key":"user:1","cost":5}',
+        answer='{"reservation":"c3VjaCBhbiBpZA.5","allowed":true,"limit":5,"remaining":0,'
+        '"retry_after":0.0,"reset_after":60.0}',
+    ),
+)
+async def reserve(limits: Limits, path: RulePath, body: Estimate) -> Reply[Reservation]:
+    """For what costs more or less than is known before. What is not settled within `ttl` seconds
+    stays spent as it was estimated."""
+    reserved = await limits.reserve(path.rule, body.key, body.cost, body.ttl, body.tier)
+    decision = msgspec.structs.asdict(decision_of(reserved.verdict))
+    return Reply(Reservation(reservation=reserved.id, **decision), headers_of((reserved.verdict,)))
 
 
-def _decision(verdict: Verdict) -> Decision:
-    decision = verdict.decision
-    return Decision(
-        allowed=verdict.allowed,
-        limit=decision.limit,
-        remaining=decision.remaining,
-        retry_after=None if decision.retry_after == NEVER else seconds(decision.retry_after),
-        reset_after=seconds(decision.reset_after),
-    )
+@operation(
+    "PUT",
+    "/v1/limits/{rule}/reservations/{reservation}",
+    tag=TAG,
+    scope=WRITE,
+    summary="Settle an estimate to the real cost",
+    errors=(NotFound,),
+    private=True,
+    answer_headers=DESCRIBED,
+    example=Example(body='{"key":"user:1","cost":1}', answer=_EXAMPLE_DECISION),
+)
+async def settle(limits: Limits, path: ReservationPath, body: Settlement) -> Reply[Decision]:
+    """Once: 404 if it was settled already, or has expired, and nothing is done. What was too much
+    is given back; what was too little is spent as far as it is left. The answer is what is left
+    after it."""
+    verdict = await limits.settle(path.rule, body.key, path.reservation, body.cost, body.tier)
+    if verdict is None:
+        raise NotFound("there is no such reservation, or it is settled, or has expired")
+    return Reply(decision_of(verdict), headers_of((verdict,)))
+
+
+OPERATIONS = (take, take_all, peek, reset, refund, reserve, settle)

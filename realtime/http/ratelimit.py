@@ -12,9 +12,10 @@ from urllib.parse import quote
 
 from realtime.backends.base import NEVER
 from realtime.http.operation import Headers
+from realtime.services.leases import Lease
 from realtime.services.limits import Verdict
 
-__all__ = ["DESCRIBED", "headers_of"]
+__all__ = ["DESCRIBED", "headers_of", "headers_of_lease"]
 
 DESCRIBED = {
     "RateLimit-Policy": "What each rule gives: quota `q` per window of `w` seconds.",
@@ -44,6 +45,17 @@ def headers_of(verdicts: Sequence[Verdict]) -> Headers:
     return (*headers, (b"retry-after", b"%d" % max(1, _whole_seconds(max(waits)))))
 
 
+def headers_of_lease(rule: str, lease: Lease) -> Headers:
+    """The same of a limit on how much runs at once, whose unit is said."""
+    name, left = _quoted(rule), max(0, lease.limit - lease.active)
+    wait = max(1, _whole_seconds(lease.retry_after)) if lease.retry_after > 0 else 0
+    headers = (
+        (b"ratelimit-policy", f'{name};q={lease.limit};qu="concurrent-requests"'.encode()),
+        (b"ratelimit", (f"{name};r={left}" + (f";t={wait}" if wait else "")).encode()),
+    )
+    return headers if lease.allowed or not wait else (*headers, (b"retry-after", b"%d" % wait))
+
+
 def _tightest_last(verdicts: Sequence[Verdict]) -> Sequence[Verdict]:
     if len(verdicts) == 1:
         return verdicts
@@ -56,9 +68,8 @@ def _whole_seconds(microseconds: int) -> int:
 
 def _window(verdict: Verdict) -> int:
     """A bucket's window is the time from empty to full."""
-    spec = verdict.spec
-    seconds = spec.per * verdict.decision.limit / spec.limit
-    return max(1, _whole_seconds(round(seconds * 1_000_000)))
+    build = verdict.build
+    return max(1, _whole_seconds(-(-build.period * build.limit // build.quota)))
 
 
 def _until_more(verdict: Verdict) -> str:

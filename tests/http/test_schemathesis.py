@@ -39,6 +39,13 @@ BEYOND_SCHEMAS = (
     "members cannot be combined with",
     "must not be above",
     "has no burst",
+    "has no penalty",
+    "limit must be within",
+    "the rule has no tier",
+    "is no concurrency rule",
+    "is asked for leases",
+    "a lease of this rule lasts at most",
+    "there is no time zone",
     "over 100 years",
 )
 """What is wrong with requests that the document allows, since JSON Schema cannot say it."""
