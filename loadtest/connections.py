@@ -1,12 +1,13 @@
 """What an idle connection costs, and how long one broadcast to all of them takes.
 
-    python -m loadtest.connections [CONNECTIONS] [--subscribe]
+    python -m loadtest.connections [CONNECTIONS] [--subscribe] [--transport NAME]
 
 The service is in a process of its own, with its defaults. Connections are opened by raw
 sockets here, which connect, and with ``--subscribe`` all subscribe to one channel; nothing is
 sent after that. Memory is the growth of the service's resident set over the first connections,
 which pay for what is made once, divided by the others. The broadcast is one publication of 100
-bytes, from its POST to the last connection's first byte of it; it needs subscribers.
+bytes, from its POST to the last connection's first byte of it; it needs subscribers, which event
+streams always are.
 """
 
 from __future__ import annotations
@@ -34,14 +35,17 @@ UPGRADE = (
 )
 CONNECT = b'{"id":1,"connect":{}}'
 SUBSCRIBE = CONNECT + b'\n{"id":2,"subscribe":{"channel":"%b"}}' % CHANNEL.encode()
+TRANSPORTS = ("websocket", "http_stream", "sse", "events")
 BODY = b'{"data":"%b"}' % (b"x" * 100)
 
 
 class Idle(asyncio.Protocol):
     """Shakes hands, says what it is told to, and notes when something comes after the answer."""
 
-    def __init__(self, hello: bytes, answer: bytes) -> None:
-        self._hello = _masked(hello)
+    def __init__(self, request: bytes, hello: bytes, answer: bytes) -> None:
+        """``hello`` is sent once the ``request`` has been answered."""
+        self._request = request
+        self._hello = hello
         self._answer = answer
         self._seen = b""
         loop = asyncio.get_running_loop()
@@ -50,7 +54,7 @@ class Idle(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
-        transport.write(UPGRADE)
+        transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         if self.ready.done():
@@ -71,14 +75,31 @@ def _masked(payload: bytes) -> bytes:
     return b"\x81%c%b%b" % (0x80 | len(payload), bytes(4), payload)
 
 
-async def opened(port: int, count: int, subscribe: bool) -> list[Idle]:
+def opening(transport: str, subscribe: bool) -> tuple[bytes, bytes, bytes]:
+    """The request, what is said after it, and how the answer to that ends."""
+    commands, answer = (SUBSCRIBE, b'"id":2') if subscribe else (CONNECT, b'"id":1')
+    match transport:
+        case "websocket":
+            return UPGRADE, _masked(commands), answer
+        case "events":
+            return _request("GET", f"/v1/channels/{CHANNEL}/events"), b"", b"id: "
+        case _:
+            return _request("POST", f"/connection/{transport}", commands), b"", answer
+
+
+def _request(method: str, path: str, body: bytes = b"") -> bytes:
+    head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+async def opened(port: int, count: int, transport: str, subscribe: bool) -> list[Idle]:
     """So many more connections, some at a time."""
     loop = asyncio.get_running_loop()
-    hello, answer = (SUBSCRIBE, b'"id":2') if subscribe else (CONNECT, b'"id":1')
+    request, hello, answer = opening(transport, subscribe)
     found: list[Idle] = []
     while len(found) < count:
         some = [
-            loop.create_connection(lambda: Idle(hello, answer), "127.0.0.1", port)
+            loop.create_connection(lambda: Idle(request, hello, answer), "127.0.0.1", port)
             for _ in range(min(AT_ONCE, count - len(found)))
         ]
         new = [protocol for _, protocol in await asyncio.gather(*some)]
@@ -107,17 +128,17 @@ def resident(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-async def measure(count: int, subscribe: bool) -> None:
+async def measure(count: int, transport: str, subscribe: bool) -> None:
     # One process opens them all: more than its share of a limit per address is no wonder here.
     with servers.realtime() as server:
-        await opened(server.port, WARM, subscribe)
+        await opened(server.port, WARM, transport, subscribe)
         before, spent = resident(server.pid), cpu_seconds(server.pid)
-        idles = await opened(server.port, count, subscribe)
+        idles = await opened(server.port, count, transport, subscribe)
         spent = cpu_seconds(server.pid) - spent
         grown = (resident(server.pid) - before) / count
         print(f"memory     {grown / 1024:6.2f} KiB a connection, of {count}")
         print(f"opening    {spent / count * 1e6:6.0f} µs of the server's CPU time each")
-        if subscribe:
+        if subscribe or transport == "events":
             print(f"broadcast  {await broadcast(server.port, idles) * 1e3:6.1f} ms to all of them")
 
 
@@ -125,10 +146,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What an idle connection costs.")
     parser.add_argument("connections", type=int, nargs="?", default=5_000)
     parser.add_argument("--subscribe", action="store_true", help="all to one channel")
+    parser.add_argument("--transport", choices=TRANSPORTS, default=TRANSPORTS[0])
     asked = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # the service inherits it
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    uvloop.run(measure(asked.connections, asked.subscribe))
+    uvloop.run(measure(asked.connections, asked.transport, asked.subscribe))
 
 
 if __name__ == "__main__":
