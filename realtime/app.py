@@ -35,6 +35,7 @@ from realtime.services.live import LiveBoards
 from realtime.settings import Settings
 from realtime.state import ServiceState
 from realtime.store import Store, open_store
+from realtime.streaming import refusal, streaming_http
 from realtime.tokens import Tokens
 from realtime.webhooks.webhooks import Webhooks
 from realtime.ws.codes import CLOSE_SLOW
@@ -43,6 +44,7 @@ from realtime.ws.door import Door
 from realtime.ws.door import Options as WebSocketOptions
 from realtime.ws.hub import Hub
 from realtime.ws.revoked import close_revoked
+from realtime.ws.streams import Streams
 
 __all__ = ["Application", "serve"]
 
@@ -81,6 +83,7 @@ class Application:
             *(self.hub, self.services, self.access, options, self.live),
             departures=self.webhooks.departures,
         )
+        self.streams = Streams(self.door, refusal)
         self.probe = SelfProbe(self.store.backend, self.hub, time.monotonic)
         self.services.revocations.on_revoked = partial(close_revoked, self.door.clients)
         self.collector = Collector()
@@ -107,7 +110,7 @@ class Application:
         gate = self.store.gate or Gate()
         gate.gathers = True
         gate.refusal = rendered(problem(Unavailable(UNCERTAIN)))
-        http = direct_http(
+        direct = direct_http(
             bounds,
             lambda: self.state.ready,
             self.http,
@@ -116,7 +119,7 @@ class Application:
         )
         config = uvicorn.Config(
             self.http,
-            http=http,
+            http=streaming_http(self.streams, direct),
             ws=websocket_protocol(self.door),  # type: ignore[arg-type]
             loop="none",
             lifespan="off",
@@ -150,6 +153,7 @@ class Application:
     def background(self, server: GracefulServer) -> list[Coroutine[object, object, None]]:
         """What runs beside the doors, each until it is cancelled."""
         own = [self.live.run(), self.hub.run(), self.tokens.run(), self._keep_house(server)]
+        own += [self.streams.emulation.run()]
         return [*own, self.probe.run(), *self.webhooks.background(), *self.store.background()]
 
     async def _keep_house(self, server: GracefulServer) -> None:
@@ -253,7 +257,9 @@ def _probes(application: Application) -> list[Probe]:
     """The figures that only the whole knows."""
     hub, probe = application.hub, application.probe
     return [
-        Probe("connections", "WebSocket connections open.", lambda: hub.connections),
+        Probe(
+            "connections", "Clients' connections open, of all transports.", lambda: hub.connections
+        ),
         Probe(
             "subscriptions",
             "Subscriptions of channels.",

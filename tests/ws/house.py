@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,15 +16,20 @@ from engine.clock import SECOND, ManualClock
 from engine.engine import Engine
 from realtime.access import Access
 from realtime.backends.base import Backend
+from realtime.direct import direct_http
 from realtime.embedded import Embedded
 from realtime.gate import Gate
-from realtime.server import BoundedHttp, HttpBounds
+from realtime.http import api
+from realtime.server import HttpBounds
 from realtime.services import DEFAULT_NAMESPACES, Services
 from realtime.services.live import LiveBoards
 from realtime.services.namespaces import Namespaces
+from realtime.state import ServiceState
+from realtime.streaming import refusal, streaming_http
 from realtime.ws.connection import websocket_protocol
 from realtime.ws.door import Door, Options
 from realtime.ws.hub import Hub
+from realtime.ws.streams import Streams
 from tests.journaled import journaled
 from tests.redis.servers import RedisServer
 from tests.redis.stores import opened
@@ -190,17 +195,24 @@ async def _served(
     state = ServerState()
     door = Door(hub, services, access, options, live, now=wall)
     protocol = websocket_protocol(door)
-    config = uvicorn.Config(_no_http, ws=protocol, lifespan="off", log_config=None)  # type: ignore[arg-type]
+    plain = api.build(services, access, state=ServiceState(ready=True), options=api.Options())
+    config = uvicorn.Config(plain, ws=protocol, lifespan="off", log_config=None)  # type: ignore[arg-type]
     config.load()
-    parts = {
-        "bounds": HttpBounds(),
-        "is_ready": staticmethod(lambda: True),
-        "gate": None if gate is None else staticmethod(gate.wrap),
-    }
-    http: type[BoundedHttp] = type("Protocol", (BoundedHttp,), parts)
+    streams = Streams(door, refusal)
+    http = streaming_http(
+        streams,
+        direct_http(
+            HttpBounds(),
+            lambda: True,
+            plain,
+            waits=not services.backend.immediate,
+            gate=None if gate is None else gate.wrap,
+        ),
+    )
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: http(config, state, {}, loop), "127.0.0.1", 0)
-    running = [asyncio.create_task(hub.run()), asyncio.create_task(live.run())]
+    works = (hub.run(), live.run(), streams.emulation.run())
+    running = [asyncio.create_task(work) for work in works]
     await asyncio.sleep(0)
     port = server.sockets[0].getsockname()[1]
     built = House(services, door, hub, live, clock, state, port, [], wall, now)
@@ -226,7 +238,3 @@ async def _drained(built: House) -> None:
     await built.until(lambda: len(built.door.clients) == 0 and not built.state.tasks)
     assert (hub.connections, hub.subscriptions, hub._topics) == (0, 0, {})
     assert not await built.services.channels.active()
-
-
-async def _no_http(scope: object, receive: object, send: object) -> Awaitable[None]:
-    raise AssertionError("no plain HTTP is expected here")
