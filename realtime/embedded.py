@@ -15,11 +15,15 @@ from __future__ import annotations
 from engine.clock import Clock
 from engine.engine import Engine
 from realtime.backends import embedded
+from realtime.backends.keys import BUCKETS_PREFIX
 from realtime.features import Features
 from realtime.services import DEFAULT_NAMESPACES, Services
 from realtime.services.namespaces import Namespaces
 
-__all__ = ["Embedded"]
+__all__ = ["LIMIT_MAX_KEYS", "Embedded"]
+
+LIMIT_MAX_KEYS = 10_000_000
+"""About 3 GB: far more than who is limited in one process, and a bound all the same."""
 
 
 class Embedded(Features):
@@ -28,11 +32,17 @@ class Embedded(Features):
     __slots__ = ("engine",)
 
     def __init__(
-        self, clock: Clock | None = None, *, namespaces: Namespaces = DEFAULT_NAMESPACES
+        self,
+        clock: Clock | None = None,
+        *,
+        namespaces: Namespaces = DEFAULT_NAMESPACES,
+        limit_max_keys: int = LIMIT_MAX_KEYS,
     ) -> None:
         """``clock`` answers microseconds since 1970; tests pass one that they move.
-        ``namespaces`` say what channels keep, unless a publisher says otherwise."""
+        ``namespaces`` say what channels keep, unless a publisher says otherwise.
+        ``limit_max_keys`` bounds the callers that rate limits remember; see `engine.room`."""
         self.engine = Engine(clock or embedded.system_clock())
+        self.engine.buckets.room.bound(BUCKETS_PREFIX, limit_max_keys)
         super().__init__(Services.on(embedded.backend(self.engine), namespaces))
 
     def sweep(self, budget: int = 1000) -> int:

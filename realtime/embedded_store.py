@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 
 from engine.engine import Engine
 from realtime.backends import embedded
+from realtime.backends.keys import BUCKETS_PREFIX
 from realtime.backups import Backups
 from realtime.gate import Gate
 from realtime.metrics import Probe
@@ -24,6 +25,7 @@ class EmbeddedStore:
 
     def __init__(self, settings: Settings) -> None:
         self._engine = Engine(embedded.system_clock())
+        self._engine.buckets.room.bound(BUCKETS_PREFIX, settings.limit_max_keys)
         self._disk = OnDisk.of(self._engine, settings)
         if self._disk is None:
             self.backend = embedded.backend(self._engine)
@@ -56,10 +58,17 @@ class EmbeddedStore:
             self._disk.tick()
 
     def probes(self) -> list[Probe]:
-        engine = self._engine
+        engine, room = self._engine, self._engine.buckets.room
         own = [
             Probe("keys", "Keys held.", lambda: len(engine.keyspace)),
             Probe("changes", "Changes made.", lambda: engine.effects.changes, counts=True),
+            Probe("limit_keys", "Callers that rate limits remember.", lambda: room.used),
+            Probe(
+                "limit_saturated",
+                "Callers refused because there was no room to remember them.",
+                lambda: room.refused,
+                counts=True,
+            ),
         ]
         return own if self._disk is None else [*own, *self._disk.probes()]
 

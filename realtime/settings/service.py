@@ -210,6 +210,13 @@ class Settings(ChannelSettings, TokenSettings, WebhookSettings):
     idempotency_ttl: float = option(
         DAY, number(1, YEARS), FEATURES, "How long the answer under an Idempotency-Key is kept."
     )
+    limit_max_keys: int = option(
+        10_000_000,
+        whole(1, 1_000_000_000),
+        FEATURES,
+        "Callers that rate limits of an embedded store remember at once. Nobody is forgotten before "
+        "everything is given back to him, so one more is refused until then.",
+    )
 
     log_level: str = option(
         "info", one_of("debug", "info", "warning", "error"), RUNNING, "What is worth a line."

@@ -82,6 +82,7 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "session_idle_timeout": ("60", 60.0),
     "session_absolute_timeout": ("7200", 7200.0),
     "idempotency_ttl": ("3600", 3600.0),
+    "limit_max_keys": ("1000", 1000),
     "log_level": ("debug", "debug"),
     "log_format": ("json", "json"),
     "shutdown_timeout": ("7", 7),
