@@ -24,6 +24,10 @@ __all__ = ["DeltaFan", "Fan", "Flavour", "Sink", "Subscriber"]
 Sink = Callable[[bytes], object]
 """Takes framed bytes; never blocks."""
 
+PIECE_BYTES = 4 * 1024
+"""Publications of a turn are held together up to this: a piece costs 200 bytes, and is dropped
+whole."""
+
 Group = tuple[list[bytes], list["Subscriber"]]
 """Pushes, and who gets them."""
 
@@ -178,10 +182,16 @@ class Fan:
         return len(objects) * len(subscribers)
 
     def _hold(self, objects: list[bytes], subscribers: list[Subscriber]) -> None:
+        """Framed once for all of them, too; what is dropped goes by the piece."""
         kept = objects[-1:] if self.policy is SlowPolicy.LATEST else objects
-        shared = self.framing.frames(kept)
-        for subscriber in subscribers:
-            subscriber.hold(self, shared, len(kept), len(objects) - len(kept))
+        joined = sum(map(len, kept)) <= PIECE_BYTES
+        pieces = [kept] if joined else [[item] for item in kept]
+        dropped = len(objects) - len(kept)
+        for piece in pieces:
+            shared = self.framing.frames(piece)
+            for subscriber in subscribers:
+                subscriber.hold(self, shared, len(piece), dropped)
+            dropped = 0
 
 
 class DeltaFan(Fan):
