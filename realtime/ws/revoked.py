@@ -7,6 +7,7 @@ clients from coming back by themselves: first the application has to get another
 from __future__ import annotations
 
 from realtime.services.revocations import Kind, Revocation
+from realtime.ws import codes
 from realtime.ws.client import Client
 from realtime.ws.clients import Clients
 
@@ -23,4 +24,4 @@ def close_revoked(clients: Clients[Client], revocation: Revocation) -> None:
         return
     for client in clients.of(name) if revocation.kind is Kind.USER else clients:
         if not client.stands():
-            client.disconnect()
+            client.disconnect(codes.CLOSE_INVALID_TOKEN)

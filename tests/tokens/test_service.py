@@ -69,11 +69,11 @@ async def test_revoking_is_felt_at_both_doors_and_survives_a_crash(
             assert [await status(service, text) for text in (ada, ben)] == [200, 200]
             answer = await http.post(REVOKE, json={"user": "ada"})
             assert (answer.status_code, answer.json()["kind"]) == (200, "user")
-            assert (await of_ada.hang_up()).code in range(3500, 4000)
+            assert (await of_ada.hang_up()).code == 3500
             assert [await status(service, text) for text in (ada, ben)] == [401, 200]
             async with connected(service, ben) as of_ben:
                 await http.post(REVOKE, json={"jti": "ben", "ttl": 1000})
-                assert (await of_ben.hang_up()).code in range(3500, 4000)
+                assert (await of_ben.hang_up()).code == 3500
             listed = (await http.get(LISTING, params={"limit": 1})).json()
             assert listed["total"] == 2
             assert [(one["kind"], one["name"]) for one in listed["revocations"]] == [
@@ -109,7 +109,7 @@ async def test_what_one_node_revokes_all_have_revoked(tmp_path: Path, options: l
         assert await status(two, ada) == 200
         async with connected(two, ada) as peer, bearing(one, token(**BOSS)) as http:
             await http.post(REVOKE, json={"user": "ada"})
-            assert (await peer.hang_up()).code in range(3500, 4000)
+            assert (await peer.hang_up()).code == 3500
         assert [await status(node, ada) for node in (one, two)] == [401, 401]
 
 
