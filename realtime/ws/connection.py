@@ -114,6 +114,12 @@ class Connection(Conversation):
 
     def _receive(self, frame: Frame) -> None:
         """Collect the commands of text frames; what else matters is `_answer_frames`' business."""
+        if frame.opcode in _CONTROL or not frame.fin:
+            # It costs us something, and is no command that could be counted.
+            overdone = self._client.quota.note()
+            if overdone is not None:
+                self._close_in_turn(overdone)
+                return
         if frame.opcode is Opcode.BINARY:
             self._close_in_turn(codes.CLOSE_INAPPROPRIATE.because("we speak JSON in text frames"))
         elif frame.opcode is Opcode.TEXT or frame.opcode is Opcode.CONT:
@@ -150,5 +156,7 @@ class Connection(Conversation):
         elif out:
             self._outbox.sink(out)
 
+
+_CONTROL = (Opcode.PING, Opcode.PONG)
 
 _NOT_A_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
