@@ -1,8 +1,10 @@
 """The promises of rate limits, under random traffic and clocks that step back.
 
-The names P1 … P8 run through the module: P1 the bound, P2 no starvation, P3 a refusal changes
-nothing, P4 ``retry_after`` is exact, P5 answers are consistent, P6 all or nothing, P7 expiry
-cannot be observed, P8 what can never pass changes nothing.
+The names P1 … P12 run through these modules: P1 the bound, P2 no starvation, P3 a refusal
+changes nothing, P4 ``retry_after`` is exact, P5 answers are consistent, P6 all or nothing, P7
+expiry cannot be observed, P8 what can never pass changes nothing; P9, all stores answer the
+same, is `tests/redis/test_parts_buckets.py`; P10 callers at once get exactly the capacity; P11
+a change of rule gives nothing away, `test_limits_amended.py`; P12 leases, `test_leases.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from engine.limits import (
     FixedWindow,
     LimitRule,
     LimitState,
+    SlidingLog,
     SlidingWindow,
     TokenBucket,
 )
@@ -36,7 +39,8 @@ buckets = st.builds(
 )
 fixed = st.builds(FixedWindow, quota=st.integers(1, 50), period=st.integers(1, 10 * SECOND))
 sliding = st.builds(SlidingWindow, quota=st.integers(1, 50), period=st.integers(1, 10 * SECOND))
-rules: st.SearchStrategy[LimitRule] = st.one_of(buckets, fixed, sliding)
+logs = st.builds(SlidingLog, quota=st.integers(1, 50), period=st.integers(1, 10 * SECOND))
+rules: st.SearchStrategy[LimitRule] = st.one_of(buckets, fixed, sliding, logs)
 traffic = st.lists(
     st.tuples(st.integers(0, 3 * SECOND) | st.integers(0, 50), st.integers(0, 20)), max_size=60
 )
@@ -61,6 +65,49 @@ def test_p1_no_window_admits_more_than_burst_plus_rate(
             spent += cost
             elapsed = at - admitted[first][0]
             assert spent * rule.period <= rule.burst * rule.period + elapsed * rule.quota
+
+
+@given(logs, traffic, st.sets(st.integers(0, 59), max_size=4))
+def test_p1_no_window_whatever_admits_more_than_the_log_says(
+    rule: SlidingLog, steps: list[tuple[int, int]], backward: set[int]
+) -> None:
+    """In real time, also when the wall clock is set back now and then."""
+    clock, real = ManualClock(), 0
+    engine = Engine(clock)
+    admitted: list[tuple[int, int]] = []
+    for number, (pause, cost) in enumerate(steps):
+        real += pause
+        clock.advance(pause - (7 * SECOND if number in backward else 0))
+        if engine.buckets.take(KEY, rule, cost).allowed:
+            admitted.append((real, cost))
+        assert sum(c for at, c in admitted if at > real - rule.period) <= rule.quota
+
+
+@given(fixed | sliding, traffic, st.sets(st.integers(0, 59), max_size=4))
+def test_p1_a_window_admits_twice_its_quota_at_most_whatever_the_clock_does(
+    rule: FixedWindow | SlidingWindow, steps: list[tuple[int, int]], backward: set[int]
+) -> None:
+    clock, real = ManualClock(), 0
+    engine = Engine(clock)
+    admitted: list[tuple[int, int]] = []
+    for number, (pause, cost) in enumerate(steps):
+        real += pause
+        clock.advance(pause - (rule.period if number in backward else 0))
+        if engine.buckets.take(KEY, rule, cost).allowed:
+            admitted.append((real, cost))
+        assert sum(c for at, c in admitted if at > real - rule.period) <= 2 * rule.quota
+
+
+@given(logs, st.integers(1, 200))
+def test_p2_a_greedy_caller_gets_all_that_a_log_gives(rule: SlidingLog, rounds: int) -> None:
+    clock = ManualClock()
+    engine = Engine(clock)
+    start, got = clock(), 0
+    for _ in range(rounds):
+        decision = engine.buckets.take(KEY, rule)
+        got += decision.allowed
+        clock.advance(decision.retry_after)
+    assert got >= min(rounds // 2, (clock() - start) // rule.period * rule.quota)
 
 
 @given(st.integers(1, 50), st.integers(50, 10 * SECOND), st.integers(2, 60), st.integers(1, 200))
@@ -152,6 +199,46 @@ def test_p6_all_or_nothing_is_what_each_alone_would_say(
         assert after == reference.buckets.take(b"k%d" % key, rule, 0)
 
 
+@given(rules, st.integers(1, 40), st.integers(1, 40))
+def test_p10_many_in_one_instant_get_exactly_the_capacity(
+    rule: LimitRule, callers: int, calls: int
+) -> None:
+    engine = Engine(ManualClock())
+    got = sum(engine.buckets.take(KEY, rule).allowed for _ in range(callers * calls))
+    assert got == min(rule.limit, callers * calls)
+
+
+@given(rules, traffic, st.lists(st.integers(-30, 30), max_size=20))
+def test_what_is_given_back_never_makes_more_than_full(
+    rule: LimitRule, steps: list[tuple[int, int]], adjustments: list[int]
+) -> None:
+    clock = ManualClock()
+    engine = Engine(clock)
+    for (pause, cost), by in zip(steps, adjustments, strict=False):
+        clock.advance(pause)
+        before = engine.buckets.take(KEY, rule, cost)
+        after = engine.buckets.adjust(KEY, rule, by)
+        assert 0 <= after.remaining <= rule.limit
+        if by >= 0:
+            assert after.remaining == max(0, before.remaining - by)
+        elif not isinstance(rule, SlidingWindow):  # there, what the last window spent weighs less
+            assert after.remaining == min(rule.limit, before.remaining - by)
+        if after.remaining == rule.limit and after.reset_after == 0:
+            assert engine.strings.get(KEY) is None
+
+
+@given(rules, st.integers(1, 20), st.integers(0, 20))
+def test_an_estimate_that_is_settled_leaves_what_the_real_cost_would_have_left(
+    rule: LimitRule, estimate: int, real: int
+) -> None:
+    estimated, charged = Engine(ManualClock()), Engine(ManualClock())
+    estimate, real = min(estimate, rule.limit), min(real, rule.limit)
+    estimated.buckets.take(KEY, rule, estimate)
+    after = estimated.buckets.adjust(KEY, rule, real - estimate)
+    charged.buckets.take(KEY, rule, real)
+    assert after == charged.buckets.take(KEY, rule, 0)
+
+
 @given(rules, traffic)
 def test_p7_expiry_cannot_be_observed(rule: LimitRule, steps: list[tuple[int, int]]) -> None:
     """An engine that forgets at the deadline answers like a variable that never forgets."""
@@ -234,7 +321,12 @@ def test_a_sliding_window_weighs_the_last_one(
 
 def test_a_clock_that_steps_back_locks_nobody_out() -> None:
     clock = ManualClock()
-    for rule in (TokenBucket(5, SECOND, 5), SlidingWindow(5, SECOND), FixedWindow(5, SECOND)):
+    for rule in (
+        TokenBucket(5, SECOND, 5),
+        SlidingWindow(5, SECOND),
+        FixedWindow(5, SECOND),
+        SlidingLog(5, SECOND),
+    ):
         engine = Engine(clock)
         engine.buckets.take(KEY, rule, 5)
         clock.advance(-3600 * SECOND)
