@@ -102,7 +102,9 @@ class Channels:
             self._stream(mirror.key, self._core.clock())  # of another type: nothing is done
         made = NOWHERE
         if keeps:
-            made = self._append(key, _fields(data, info, tags), size, ttl, guard)
+            bare = info is None and tags is None
+            fields = (b"d", data) if bare else _fields(data, info, tags)
+            made = self._append(key, fields, size, ttl, guard)
         copy = None if mirror is None else self._mirrored(mirror, channel, data, info, tags)
         if result is not None:
             self._remember(result, made)
@@ -203,7 +205,7 @@ class Channels:
         core = self._core
         now = core.clock()
         top, epoch = _position(self._meta(key, now))
-        stream = self._stream(key, now)
+        stream = core.keyspace.typed(key, now, Stream, "stream")
         if stream is None:
             stream = Stream()
             core.keyspace.put(key, stream)

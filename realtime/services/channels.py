@@ -15,23 +15,21 @@ from typing import NamedTuple
 from realtime.backends.base import (
     Backend,
     ClientInfo,
-    Guard,
     History,
     Position,
     PresenceStats,
     Publication,
     Published,
-    Wildcard,
     recover,
     recover_latest,
 )
 from realtime.backends.keys import LIVE_PREFIX
-from realtime.errors import Forbidden, InvalidInput, NotFound
-from realtime.services.durations import microseconds
+from realtime.errors import Forbidden, InvalidInput
 from realtime.services.names import name_bytes
-from realtime.services.namespaces import Namespace, Namespaces, Recovery
-from realtime.services.patterns import View, is_shown, view_of
-from realtime.services.publishing import MAX_HISTORY, HistoryPolicy, guard_of, kept_by, tags_text
+from realtime.services.namespaces import Namespaces, Recovery
+from realtime.services.patterns import View, view_of
+from realtime.services.places import Place, places
+from realtime.services.publishing import MAX_HISTORY, HistoryPolicy, guard_of, kept_of, tags_text
 from realtime.services.rates import PublishRates
 
 __all__ = ["LIVE_PREFIX", "MAX_HISTORY", "Channels", "HistoryPolicy", "Recovered", "View"]
@@ -45,36 +43,6 @@ class Recovered(NamedTuple):
     publications: list[Publication]
 
 
-class _Place(NamedTuple):
-    """Where the stream of a channel lies."""
-
-    name: bytes
-    wildcard: Wildcard | None
-
-
-class _Address(NamedTuple):
-    """Where to publish, and what is kept of it for how long (µs)."""
-
-    place: _Place
-    namespace: Namespace
-    size: int
-    ttl: int
-
-
-class _Wish(NamedTuple):
-    """What is to be published, wherever it is."""
-
-    data: bytes
-    info: bytes | None
-    tags: bytes | None
-    history: HistoryPolicy | tuple[int, float] | None
-    guard: Guard | None
-
-    @property
-    def size(self) -> int:
-        return len(self.data) + len(self.tags or b"")
-
-
 class Channels:
     """Every method may raise InvalidInput for a name, and BackendUnavailable."""
 
@@ -84,7 +52,7 @@ class Channels:
         self._channels = backend.channels
         self._presence = backend.presence
         self._waits = not backend.immediate
-        self._wildcards = {one.prefix: _wildcard(one) for one in namespaces if one.wildcards}
+        self._place = places(namespaces)
 
     async def publish(
         self,
@@ -108,11 +76,15 @@ class Channels:
         NotFound, TooLarge and TooManyRequests; then nothing is done.
         """
         guard = guard_of(idempotency_key, version, version_epoch)
-        wish = _Wish(data, info, tags_text(tags), history, guard)
-        address = self._addressed(channel, wish)
-        if address.namespace.is_rated:
-            await self.rates.admit(address.namespace, address.place.name, user)
-        return await self._publish(address, wish)
+        text = tags_text(tags)
+        place = self._open(channel)
+        size, ttl = kept_of(place, data, text, history)
+        if place.namespace.is_rated:
+            await self.rates.admit(place.namespace, place.name, user)
+        return await self._channels.publish(
+            place.name, data, info=info, tags=text, size=size, ttl=ttl,
+            guard=guard, wildcard=place.wildcard,
+        )  # fmt: skip
 
     async def broadcast(
         self,
@@ -131,14 +103,22 @@ class Channels:
         Guards are of each channel alone.
         """
         guard = guard_of(idempotency_key, version, version_epoch)
-        wish = _Wish(data, None, tags_text(tags), history, guard)
-        addresses = [self._addressed(channel, wish) for channel in channels]
-        for where in addresses:
-            if where.namespace.is_rated:
-                await self.rates.admit(where.namespace, where.place.name, user)
+        text = tags_text(tags)
+        open_to = [self._open(channel) for channel in channels]
+        kept = [kept_of(place, data, text, history) for place in open_to]
+        for place in open_to:
+            if place.namespace.is_rated:
+                await self.rates.admit(place.namespace, place.name, user)
+        publications = [
+            self._channels.publish(
+                place.name, data, tags=text, size=size, ttl=ttl,
+                guard=guard, wildcard=place.wildcard,
+            )
+            for place, (size, ttl) in zip(open_to, kept, strict=True)
+        ]  # fmt: skip
         if self._waits:  # they leave in order, in one pipeline: one round trip instead of many
-            return await asyncio.gather(*[self._publish(where, wish) for where in addresses])
-        return [await self._publish(where, wish) for where in addresses]
+            return await asyncio.gather(*publications)
+        return [await publication for publication in publications]
 
     def view_of(self, channel: str) -> View | None:
         """What a pattern shows of which stream; None if the channel is no pattern."""
@@ -151,7 +131,8 @@ class Channels:
 
         O(answered); of a view of a part of a stream O(all that the stream keeps beyond).
         """
-        place, view = self._place(channel)
+        place = self._place(channel)
+        view = place.view
         if view is None or view.is_whole or limit == 0:
             return await self._read(place, since, limit, reverse)
         found = await self._read(place, since, -1, reverse)
@@ -163,7 +144,8 @@ class Channels:
 
         Where the namespace recovers the newest publication only, that, unless it was seen.
         """
-        place, view = self._place(channel)
+        place = self._place(channel)
+        view = place.view
         if self.namespaces.of(channel).recovery is Recovery.CACHE:
             found = await self._read(place, None, 1, True)
             recovered, missed = recover_latest(since, found)
@@ -179,7 +161,8 @@ class Channels:
 
     async def remove_history(self, channel: str) -> None:
         """Drop the publications; the position lives on. What patterns show of them stays."""
-        place, view = self._place(channel)
+        place = self._place(channel)
+        view = place.view
         if view is not None and not view.is_whole:
             raise InvalidInput(f"{channel} is a part of {view.stream}: remove all of it")
         await self._channels.remove_history(place.name, wildcard=place.wildcard)
@@ -206,59 +189,26 @@ class Channels:
 
     async def subscribe(self, channel: str) -> None:
         """This process has its first subscriber of the channel; of a pattern: of its stream."""
-        place, _ = self._place(channel)
+        place = self._place(channel)
         await self._channels.subscribe(place.name, wildcard=place.wildcard)
 
     async def unsubscribe(self, channel: str) -> None:
         """This process has lost its last subscriber of the channel; of a pattern: of its stream."""
-        place, _ = self._place(channel)
+        place = self._place(channel)
         await self._channels.unsubscribe(place.name)
 
-    def _place(self, channel: str) -> tuple[_Place, View | None]:
-        """Where the stream lies that a channel shows."""
-        name = name_bytes("channel", channel)
-        namespace = self._namespace(channel)
-        view = view_of(channel, namespace)
-        if view is not None:
-            return _Place(view.stream.encode(), None), view
-        return _Place(name, self._shown_on(channel, namespace)), None
-
-    def _namespace(self, channel: str) -> Namespace:
-        namespace = self.namespaces.find(channel)
-        if namespace is None:
-            raise NotFound(f"no namespace has a channel {channel}")
-        return namespace
-
-    def _addressed(self, channel: str, wish: _Wish) -> _Address:
-        """Where to publish; everything is checked."""
+    def _open(self, channel: str) -> Place:
+        """Where to publish on a channel, if anybody may."""
+        place = self._place(channel)
         if channel.startswith(LIVE_PREFIX):
             raise Forbidden(f"only the service publishes on {LIVE_PREFIX} channels")
-        place, view = self._place(channel)
-        if view is not None:
+        if place.view is not None:
             raise InvalidInput(f"{channel} is a pattern: publish on one of the channels it shows")
-        namespace = self.namespaces.of(channel)
-        return _Address(place, namespace, *kept_by(namespace, wish.size, wish.history))
-
-    def _shown_on(self, channel: str, namespace: Namespace) -> Wildcard | None:
-        return self._wildcards[namespace.prefix] if is_shown(channel, namespace) else None
-
-    async def _publish(self, where: _Address, wish: _Wish) -> Published:
-        place, _, size, ttl = where
-        data, info, tags, _, guard = wish
-        return await self._channels.publish(
-            place.name, data, info=info, tags=tags, size=size, ttl=ttl,
-            guard=guard, wildcard=place.wildcard,
-        )  # fmt: skip
+        return place
 
     async def _read(
-        self, place: _Place, since: Position | None, limit: int, reverse: bool
+        self, place: Place, since: Position | None, limit: int, reverse: bool
     ) -> History:
         return await self._channels.history(
             place.name, since=since, limit=limit, reverse=reverse, wildcard=place.wildcard
         )
-
-
-def _wildcard(namespace: Namespace) -> Wildcard:
-    ttl = microseconds("history ttl", namespace.history_ttl) if namespace.keeps_history else 0
-    size = namespace.history_size if ttl else 0
-    return Wildcard((namespace.prefix + "*").encode(), size, ttl)

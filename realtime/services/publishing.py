@@ -11,7 +11,7 @@ from realtime.backends.base import Guard
 from realtime.errors import InvalidInput, TooLarge
 from realtime.services.durations import microseconds
 from realtime.services.names import name_bytes
-from realtime.services.namespaces import Namespace
+from realtime.services.places import Place
 
 __all__ = [
     "MAX_HISTORY",
@@ -19,7 +19,7 @@ __all__ = [
     "MAX_VERSION",
     "HistoryPolicy",
     "guard_of",
-    "kept_by",
+    "kept_of",
     "tags_text",
 ]
 
@@ -42,19 +42,23 @@ class HistoryPolicy(NamedTuple):
     ttl: float
 
 
-def kept_by(
-    namespace: Namespace, length: int, history: HistoryPolicy | tuple[int, float] | None
+def kept_of(
+    place: Place,
+    data: bytes,
+    tags: bytes | None,
+    history: HistoryPolicy | tuple[int, float] | None,
 ) -> tuple[int, int]:
-    """How many publications are kept, and for how many microseconds; ``length`` is of this one.
+    """How many publications are kept after this one, and for how many microseconds.
 
     Raises TooLarge and InvalidInput.
     """
-    if length > namespace.message_bytes:
-        raise TooLarge(
-            f"a publication holds at most {namespace.message_bytes} bytes, not {length}",
-            path="$.data",
-        )
-    size, ttl = (namespace.history_size, namespace.history_ttl) if history is None else history
+    length = len(data) if tags is None else len(data) + len(tags)
+    if length > place.namespace.message_bytes:
+        most = place.namespace.message_bytes
+        raise TooLarge(f"a publication holds at most {most} bytes, not {length}", path="$.data")
+    if history is None:
+        return place.size, place.ttl
+    size, ttl = history
     if not 0 <= size <= MAX_HISTORY:
         raise InvalidInput(f"history size must be within 0..{MAX_HISTORY}", path="$.history")
     return size, microseconds("history ttl", ttl) if size and ttl else 0
