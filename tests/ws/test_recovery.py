@@ -371,13 +371,14 @@ async def test_an_unsubscribe_does_not_take_the_channel_from_who_comes_meanwhile
     serve: Serve,
 ) -> None:
     """On a wire commands keep their order, so they have to be sent in the right one."""
-    asked: list[str] = []
+    asked: list[str] = []  # of this channel; the service has others of its own
     leaving = asyncio.Event()
 
     class Wire(Suspending):
-        async def subscribe(self, channel: bytes) -> None:
-            asked.append("subscribe")
-            await self._store.subscribe(channel)
+        async def subscribe(self, channel: bytes, **options: bytes | None) -> None:
+            if channel == b"c":
+                asked.append("subscribe")
+            await self._store.subscribe(channel, **options)
 
         async def unsubscribe(self, channel: bytes) -> None:
             asked.append("unsubscribe")
