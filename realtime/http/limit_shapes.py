@@ -143,13 +143,13 @@ class NewCalendarRule(_Rest, kw_only=True):
     timezone: Zone = "UTC"
 
 
-class Rule(Answer):
-    """A rule as it is in force."""
+class Rule(Answer, kw_only=True):
+    """A rule as it is in force; what is as it is by default is left out."""
 
     rule: RuleName
     algorithm: Literal[Algorithm, "calendar"]
     limit: Limit
-    per: Period | UnsetType
+    per: Period | UnsetType = UNSET
     burst: Burst
     shadow: Shadow
     unit: Unit | UnsetType = UNSET

@@ -224,6 +224,8 @@ class Limits(Rulebook):
     async def _take(self, rules: Sequence[Rule], wishes: Sequence[Wish]) -> list[Verdict]:
         plans = [_plan(rule, wish) for rule, wish in zip(rules, wishes, strict=True)]
         if len(plans) == 1 and (said := plans[0].rule.beside_the_store(plans[0].term)):
+            if said.allowed and not said.decision.allowed and wishes[0].cost:
+                await self._count_shadow(said.rule)
             return [said]
         blocking = [plan for plan in plans if not plan.rule.spec.shadow]
         answers = await self._buckets.take_all([take for plan in blocking for take in plan.takes])

@@ -64,6 +64,8 @@ class Rulebook:
 
     async def names(self, after: str = "", limit: int = 1_000) -> list[str]:
         """Rules by name, those after ``after``. O(rules)."""
+        if after:
+            name_bytes("rule", after)
         names = sorted(name.decode() for name in await self._hashes.get(LIMIT_RULES) or ())
         return [name for name in names if name > after][:limit]
 

@@ -1,0 +1,432 @@
+"""Rules as people state them: tiers, lists, penalties, shadows, reservations, and why."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from engine.clock import MINUTE, SECOND, ManualClock
+from realtime.backends.base import NEVER
+from realtime.embedded import Embedded
+from realtime.errors import InvalidInput, NotFound
+from realtime.services.explaining import state_text
+from realtime.services.limits import Limits, Override, Penalty, RuleSpec, Tier, Wish
+
+DAY = 86_400 * SECOND
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def features(clock: ManualClock) -> Embedded:
+    return Embedded(clock)
+
+
+@pytest.fixture
+def limits(features: Embedded) -> Limits:
+    return features.limits
+
+
+async def left(limits: Limits, key: str = "ada", tier: str | None = None) -> int:
+    return (await limits.peek("r", key, tier)).decision.remaining
+
+
+async def spend_all(limits: Limits, key: str = "ada", tier: str | None = None) -> int:
+    got = 0
+    while (await limits.take("r", key, tier=tier)).allowed:
+        got += 1
+    return got
+
+
+# Tiers and overrides
+
+
+async def test_a_tier_has_a_rate_of_its_own(limits: Limits) -> None:
+    await limits.define(
+        "r", RuleSpec(limit=3, per=60, tiers={"gold": Tier(10), "slow": Tier(2, 600)})
+    )
+    assert await spend_all(limits, "ada") == 3
+    assert await spend_all(limits, "bob", "gold") == 10
+    assert await spend_all(limits, "eve", "slow") == 2
+    verdict = await limits.peek("r", "eve", "slow")
+    assert (verdict.spec.limit, verdict.spec.per) == (2, 600)
+    with pytest.raises(InvalidInput, match="no tier 'lead'"):
+        await limits.take("r", "ada", tier="lead")
+
+
+async def test_to_change_ones_tier_is_worth_nothing(limits: Limits) -> None:
+    """Whichever way, and how often it be: what was spent is spent."""
+    await limits.define("r", RuleSpec(limit=3, per=60, tiers={"gold": Tier(10)}))
+    got = 0
+    for _ in range(5):
+        got += await spend_all(limits, "ada")
+        got += await spend_all(limits, "ada", "gold")
+    assert got <= 10
+
+
+async def test_what_is_set_for_a_key_comes_first_and_ends_when_it_says(
+    limits: Limits, clock: ManualClock
+) -> None:
+    await limits.define("r", RuleSpec(limit=3, per=60, tiers={"gold": Tier(10)}))
+    await limits.override("r", "ada", Override(rate=Tier(5)), ttl=3600)
+    await limits.override("r", "bob", Override(tier="gold"))
+    assert await spend_all(limits, "ada", "gold") == 5
+    assert await spend_all(limits, "bob") == 10
+    clock.advance(3600 * SECOND)
+    assert await left(limits, "ada") == 3
+    assert (await limits.explain("r", "ada")).term.source == "rule"
+    assert await limits.remove_override("r", "bob")
+    assert not await limits.remove_override("r", "bob")
+    clock.advance(60 * SECOND)
+    assert await spend_all(limits, "bob") == 3
+
+
+async def test_an_override_must_make_sense(limits: Limits) -> None:
+    await limits.define("r", RuleSpec("fixed_window", limit=3, per=60))
+    with pytest.raises(InvalidInput, match="no tier"):
+        await limits.override("r", "ada", Override(tier="gold"))
+    with pytest.raises(InvalidInput, match="no burst"):
+        await limits.override("r", "ada", Override(rate=Tier(5, None, 9)))
+    with pytest.raises(NotFound):
+        await limits.override("none", "ada", Override(rate=Tier(5)))
+
+
+async def test_a_new_definition_keeps_what_is_set_for_keys(limits: Limits) -> None:
+    await limits.define("r", RuleSpec(limit=3, per=60))
+    await limits.override("r", "ada", Override(rate=Tier(5)))
+    await limits.define("r", RuleSpec(limit=4, per=60))
+    assert (await left(limits, "ada"), await left(limits, "bob")) == (5, 4)
+
+
+# Lists
+
+
+async def test_lists_come_before_anything_else(limits: Limits) -> None:
+    await limits.define("r", RuleSpec(limit=1, per=60, allow=("vip", "both"), deny=("bad", "both")))
+    exempt = [await limits.take("r", "vip") for _ in range(5)]
+    assert all(verdict.allowed and verdict.reason == "exempt" for verdict in exempt)
+    for key in ("bad", "both"):
+        denied = await limits.take("r", key)
+        assert (denied.allowed, denied.reason, denied.decision.retry_after) == (
+            False,
+            "denied",
+            NEVER,
+        )
+
+
+async def test_who_is_denied_charges_nobody(limits: Limits) -> None:
+    await limits.define("r", RuleSpec(limit=1, per=60, deny=("bad",)))
+    await limits.define("other", RuleSpec(limit=5, per=60))
+    wishes = [Wish("other", "ada"), Wish("r", "bad"), Wish("other", "ada", 9)]
+    verdicts = await limits.take_all(wishes)
+    assert [verdict.allowed for verdict in verdicts] == [True, False, False]
+    assert [verdict.reason for verdict in verdicts] == ["", "denied", "limit"]
+    assert (await limits.peek("other", "ada")).decision.remaining == 5
+
+
+async def test_who_is_exempt_takes_part_in_a_step_and_spends_nothing(limits: Limits) -> None:
+    await limits.define("r", RuleSpec(limit=1, per=60, allow=("vip",)))
+    await limits.define("other", RuleSpec(limit=5, per=60))
+    for expected in (4, 3):
+        verdicts = await limits.take_all([Wish("r", "vip"), Wish("other", "vip")])
+        assert [verdict.reason for verdict in verdicts] == ["exempt", ""]
+        assert verdicts[1].decision.remaining == expected
+
+
+# Penalties and shadows
+
+
+async def test_who_keeps_violating_is_refused_for_a_while(
+    limits: Limits, clock: ManualClock
+) -> None:
+    await limits.define("r", RuleSpec(limit=1, per=1, penalty=Penalty(3, 60, 300)))
+    assert (await limits.take("r", "ada")).allowed
+    refusals = [await limits.take("r", "ada") for _ in range(3)]
+    assert [verdict.reason for verdict in refusals] == ["limit"] * 3
+    clock.advance(10 * SECOND)
+    boxed = await limits.take("r", "ada")
+    assert (boxed.allowed, boxed.reason, boxed.decision.retry_after) == (
+        False,
+        "penalty",
+        290 * SECOND,
+    )
+    assert (await limits.take("r", "bob")).allowed
+    clock.advance(290 * SECOND)
+    assert (await limits.take("r", "ada")).allowed
+
+
+async def test_to_hammer_in_the_box_does_not_lock_it(limits: Limits, clock: ManualClock) -> None:
+    await limits.define("r", RuleSpec(limit=1, per=1, penalty=Penalty(1, 60, 10)))
+    await limits.take("r", "ada")
+    await limits.take("r", "ada")
+    for _ in range(9):
+        clock.advance(SECOND)
+        assert (await limits.take("r", "ada")).reason == "penalty"
+    clock.advance(SECOND)
+    assert (await limits.take("r", "ada")).allowed
+
+
+async def test_violations_of_long_ago_do_not_count(limits: Limits, clock: ManualClock) -> None:
+    await limits.define("r", RuleSpec(limit=1, per=1, penalty=Penalty(2, 10, 300)))
+    for _ in range(5):
+        assert (await limits.take("r", "ada")).allowed
+        assert (await limits.take("r", "ada")).reason == "limit"
+        clock.advance(10 * SECOND)
+
+
+async def test_a_reset_forgives(limits: Limits) -> None:
+    await limits.define("r", RuleSpec(limit=1, per=60, penalty=Penalty(1, 60, 300)))
+    await limits.take("r", "ada", 1)
+    await limits.take("r", "ada", 1)
+    assert (await limits.peek("r", "ada")).reason == "penalty"
+    assert await limits.reset("r", "ada")
+    assert (await limits.take("r", "ada")).allowed
+
+
+async def test_who_is_in_the_box_charges_nobody(limits: Limits) -> None:
+    await limits.define("r", RuleSpec(limit=1, per=60, penalty=Penalty(1, 60, 300)))
+    await limits.define("other", RuleSpec(limit=5, per=60))
+    both = [Wish("other", "ada"), Wish("r", "ada")]
+    reasons = [[verdict.reason for verdict in await limits.take_all(both)] for _ in range(3)]
+    assert reasons == [["", ""], ["", "limit"], ["", "penalty"]]
+    assert (await limits.peek("other", "ada")).decision.remaining == 4
+
+
+async def test_a_shadow_rule_counts_what_it_would_have_refused(limits: Limits) -> None:
+    await limits.define("r", RuleSpec(limit=2, per=60, shadow=True, deny=("bad",)))
+    verdicts = [await limits.take("r", "ada") for _ in range(5)]
+    assert all(verdict.allowed for verdict in verdicts)
+    assert [verdict.decision.allowed for verdict in verdicts] == [True] * 2 + [False] * 3
+    assert (await limits.take("r", "bad")).allowed
+    assert (await limits.explain("r", "ada")).shadow_refused == 4
+
+
+# Refunds and reservations
+
+
+async def test_a_refund_never_makes_more_than_full(limits: Limits) -> None:
+    await limits.define("r", RuleSpec(limit=5, per=60))
+    await limits.take("r", "ada", 3)
+    assert (await limits.refund("r", "ada", 1)).decision.remaining == 3
+    assert (await limits.refund("r", "ada", 99)).decision.remaining == 5
+
+
+async def test_an_estimate_is_settled_once(limits: Limits) -> None:
+    await limits.define("r", RuleSpec(limit=10, per=60))
+    reservation, verdict = await limits.reserve("r", "ada", 6, 60)
+    assert reservation is not None
+    assert verdict.decision.remaining == 4
+    settled = await limits.settle("r", "ada", reservation, 2)
+    assert settled is not None
+    assert settled.decision.remaining == 8
+    assert await limits.settle("r", "ada", reservation, 0) is None
+    assert await left(limits) == 8
+
+
+async def test_what_costs_more_than_its_estimate_is_charged_as_far_as_it_is_left(
+    limits: Limits,
+) -> None:
+    await limits.define("r", RuleSpec(limit=10, per=60))
+    reservation, _ = await limits.reserve("r", "ada", 6, 60)
+    assert reservation is not None
+    settled = await limits.settle("r", "ada", reservation, 99)
+    assert settled is not None
+    assert settled.decision.remaining == 0
+    assert settled.decision.reset_after == 60 * SECOND
+
+
+async def test_what_is_not_settled_in_time_stays_as_it_was_estimated(
+    limits: Limits, clock: ManualClock
+) -> None:
+    await limits.define("r", RuleSpec("fixed_window", limit=10, per=3600))
+    reservation, _ = await limits.reserve("r", "ada", 6, 60)
+    assert reservation is not None
+    clock.advance(60 * SECOND)
+    assert await limits.settle("r", "ada", reservation, 0) is None
+    assert await left(limits) == 4
+
+
+async def test_an_id_that_was_made_up_settles_nothing(limits: Limits) -> None:
+    await limits.define("r", RuleSpec(limit=10, per=60))
+    reservation, _ = await limits.reserve("r", "ada", 6, 60)
+    assert reservation is not None
+    for wrong in ("x.9", "x", "", reservation + "0", f"{reservation.partition('.')[0]}.10", "x.²"):
+        assert await limits.settle("r", "ada", wrong, 0) is None
+    assert await limits.settle("r", "bob", reservation, 0) is None
+    assert await left(limits) == 4
+    with pytest.raises(InvalidInput, match="ttl"):
+        await limits.reserve("r", "ada", 1, 0)
+
+
+async def test_nothing_is_reserved_of_what_is_refused(limits: Limits) -> None:
+    await limits.define("r", RuleSpec(limit=1, per=60, allow=("vip",)))
+    assert (await limits.reserve("r", "ada", 2, 60)).id is None
+    assert (await limits.reserve("r", "vip", 1, 60)).id is None
+
+
+# Calendars
+
+
+async def test_a_day_is_a_day_where_the_rule_is(limits: Limits, clock: ManualClock) -> None:
+    clock.now = int(datetime(2026, 10, 24, 21, 0, tzinfo=UTC).timestamp()) * SECOND
+    await limits.define("r", RuleSpec("calendar", 3, unit="day", timezone="Europe/Berlin"))
+    assert await spend_all(limits) == 3
+    clock.advance(3600 * SECOND)  # midnight in Berlin; this day has 25 hours
+    assert await spend_all(limits) == 3
+    refused = await limits.take("r", "ada")
+    assert refused.decision.retry_after == 25 * 3600 * SECOND
+    clock.advance(refused.decision.retry_after - 1)
+    assert not (await limits.take("r", "ada")).allowed
+    clock.advance(1)
+    assert (await limits.take("r", "ada")).allowed
+
+
+async def test_a_calendar_goes_with_other_rules_in_one_step(
+    limits: Limits, clock: ManualClock
+) -> None:
+    await limits.define("r", RuleSpec("calendar", 2, unit="minute"))
+    await limits.define("burst", RuleSpec(limit=100, per=60))
+    both = [Wish("r", "ada"), Wish("burst", "ada")]
+    for _ in range(2):
+        for _ in range(2):
+            assert all(verdict.allowed for verdict in await limits.take_all(both))
+        assert [verdict.allowed for verdict in await limits.take_all(both)] == [False, True]
+        clock.advance(MINUTE)
+    assert (await limits.refund("r", "ada", 1)).decision.remaining == 2
+
+
+# Changes
+
+
+@pytest.mark.parametrize(("policy", "expected"), [("as-is", 4), ("proportional", 8), ("reset", 20)])
+async def test_a_change_of_rule_reads_what_was_spent_by_its_policy(
+    limits: Limits, policy: str, expected: int
+) -> None:
+    await limits.define("r", RuleSpec(limit=10, per=3600))
+    await limits.take("r", "ada", 6)
+    await limits.define("r", RuleSpec(limit=20, per=3600, on_change=policy))  # type: ignore[arg-type]
+    assert await left(limits) == expected
+    await limits.take("r", "ada", 1)
+    assert await left(limits) == expected - 1
+
+
+async def test_a_definition_that_says_the_same_changes_nothing(features: Embedded) -> None:
+    spec = RuleSpec(limit=5, per=60, tiers={"gold": Tier(9)}, penalty=Penalty(1, 2, 3))
+    await features.limits.define("r", spec)
+    changes = features.engine.effects.changes
+    assert await features.limits.define("r", spec) == spec
+    assert features.engine.effects.changes == changes
+    reborn = type(features.services).on(features.services.backend)
+    assert await reborn.limits.spec("r") == spec
+
+
+async def test_rules_are_listed_by_name_and_removed(limits: Limits) -> None:
+    for name in ("b", "a", "c"):
+        await limits.define(name, RuleSpec())
+    assert await limits.names() == ["a", "b", "c"]
+    assert await limits.names(after="a", limit=1) == ["b"]
+    assert await limits.remove("b")
+    assert not await limits.remove("b")
+    assert await limits.names() == ["a", "c"]
+    with pytest.raises(NotFound):
+        await limits.take("b", "ada")
+
+
+# Why
+
+
+async def test_an_explanation_says_what_decides_and_since_when(
+    limits: Limits, clock: ManualClock
+) -> None:
+    defined = clock()
+    spec = RuleSpec(
+        limit=4,
+        per=60,
+        tiers={"gold": Tier(10)},
+        allow=("vip",),
+        deny=("bad",),
+        penalty=Penalty(2, 60, 300),
+    )
+    await limits.define("r", spec)
+    clock.advance(SECOND)
+    await limits.override("r", "eve", Override(rate=Tier(7)))
+    sources = {
+        key: (found.term.source, found.since)
+        for key in ("ada", "vip", "bad", "eve")
+        for found in [await limits.explain("r", key)]
+    }
+    assert sources == {
+        "ada": ("rule", defined),
+        "vip": ("allow", defined),
+        "bad": ("deny", defined),
+        "eve": ("override", defined + SECOND),
+    }
+    assert (await limits.explain("r", "ada", "gold")).term.source == "tier"
+    await limits.take("r", "ada", 3)
+    assert state_text(await limits.explain("r", "ada")) == "1 of 4 left, all of it in 45 s"
+    await limits.take("r", "ada", 2)
+    assert (await limits.explain("r", "ada")).violations == 1
+    await limits.take("r", "ada", 2)
+    found = await limits.explain("r", "ada")
+    assert found.released_after == 300 * SECOND
+    assert state_text(found) == "in the penalty box for another 5 min"
+    assert state_text(await limits.explain("r", "vip")) == "on the allow list: never refused"
+    assert state_text(await limits.explain("r", "new")) == "all 4 left"
+
+
+# Leases
+
+
+async def test_leases_follow_tiers_lists_and_shadows(limits: Limits, clock: ManualClock) -> None:
+    spec = RuleSpec("concurrency", 1, 60, tiers={"gold": Tier(2)}, allow=("vip",), deny=("bad",))
+    await limits.define("r", spec)
+    leases = limits.leases
+    first = await leases.acquire("r", "ada")
+    assert first.allowed and first.id is not None
+    assert first.expires == clock() + 60 * SECOND
+    refused = await leases.acquire("r", "ada")
+    assert (refused.allowed, refused.id, refused.reason) == (False, None, "limit")
+    assert refused.retry_after == 60 * SECOND
+    assert (await leases.acquire("r", "ada", tier="gold")).allowed
+    assert [(await leases.acquire("r", "vip")).reason for _ in range(3)] == ["exempt"] * 3
+    denied = await leases.acquire("r", "bad")
+    assert (denied.allowed, denied.retry_after, denied.reason) == (False, NEVER, "denied")
+    assert len(await leases.of("r", "ada")) == 2
+    assert state_text(await limits.explain("r", "ada")) == "2 of 1 running"
+    assert await leases.release("r", "ada", first.id)
+    assert not await leases.release("r", "ada", first.id)
+    await limits.define("r", RuleSpec("concurrency", 1, 60, shadow=True))
+    shadowed = await leases.acquire("r", "ada")
+    assert (shadowed.allowed, shadowed.id) == (True, None)
+    assert (await limits.explain("r", "ada")).shadow_refused == 1
+
+
+async def test_leases_and_takes_are_of_different_rules(limits: Limits) -> None:
+    await limits.define("r", RuleSpec("concurrency", 1, 60))
+    await limits.define("other", RuleSpec())
+    with pytest.raises(InvalidInput, match="asked for leases"):
+        await limits.take("r", "ada")
+    with pytest.raises(InvalidInput, match="no concurrency rule"):
+        await limits.leases.acquire("other", "ada")
+    with pytest.raises(InvalidInput, match="at most 60"):
+        await limits.leases.acquire("r", "ada", ttl=61)
+    with pytest.raises(InvalidInput, match="visible characters"):
+        await limits.leases.acquire("r", "ada", lease_id="two words")
+    with pytest.raises(InvalidInput, match="no penalty"):
+        await limits.define("p", RuleSpec("concurrency", 1, 60, penalty=Penalty(1, 1, 1)))
+
+
+async def test_a_saturated_table_is_said_so(clock: ManualClock) -> None:
+    limits = Embedded(clock, limit_max_keys=1).limits
+    await limits.define("r", RuleSpec(limit=5, per=60))
+    await limits.take("r", "ada")
+    refused = await limits.take("r", "bob")
+    assert (refused.allowed, refused.reason) == (False, "saturated")
+    assert refused.next_after == refused.decision.retry_after > 0
+    verdicts = await limits.take_all([Wish("r", "ada"), Wish("r", "bob")])
+    assert [verdict.reason for verdict in verdicts] == ["", "saturated"]
+    assert (await limits.peek("r", "ada")).decision.remaining == 4
