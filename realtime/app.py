@@ -31,6 +31,7 @@ from realtime.metrics import Probe
 from realtime.probe import SelfProbe
 from realtime.server import HttpBounds, cut_off_slow_requests
 from realtime.services import Services
+from realtime.services.feed import Feed
 from realtime.services.live import LiveBoards
 from realtime.settings import Settings
 from realtime.state import ServiceState
@@ -40,6 +41,7 @@ from realtime.tokens import Tokens
 from realtime.webhooks.webhooks import Webhooks
 from realtime.ws.codes import CLOSE_SLOW
 from realtime.ws.connection import websocket_protocol
+from realtime.ws.control import FEED, KEPT, KEPT_FOR, Control
 from realtime.ws.door import Door
 from realtime.ws.door import Options as WebSocketOptions
 from realtime.ws.hub import Hub
@@ -85,6 +87,12 @@ class Application:
         )
         self.streams = Streams(self.door, refusal)
         self.probe = SelfProbe(self.store.backend, self.hub, time.monotonic)
+        self.control = Control(
+            self.door.clients,
+            self.services.channels.namespaces,
+            self.door.node,
+            None if settings.is_embedded else Feed(self.store.backend, FEED, KEPT, KEPT_FOR),
+        )
         self.services.revocations.on_revoked = partial(close_revoked, self.door.clients)
         self.collector = Collector()
         self.services.backend.channels.listen(self.hub.deliver, self.hub.lost)
@@ -141,6 +149,7 @@ class Application:
         line = await self.store.load(self.hear)
         if self.tokens.configured or not self.settings.is_embedded:
             await self.services.revocations.start()
+        await self.control.start()
         self.collector.loaded()
         self.state.ready, self.state.reason = True, ""
         return line
@@ -181,6 +190,7 @@ class Application:
         self.state.ready, self.state.reason = False, "shutting down"
         await self.webhooks.close()
         await self.services.revocations.close()
+        await self.control.close()
         await self.store.close()
 
 

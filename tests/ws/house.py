@@ -22,11 +22,13 @@ from realtime.gate import Gate
 from realtime.http import api
 from realtime.server import HttpBounds
 from realtime.services import DEFAULT_NAMESPACES, Services
+from realtime.services.feed import Feed
 from realtime.services.live import LiveBoards
 from realtime.services.namespaces import Namespaces
 from realtime.state import ServiceState
 from realtime.streaming import refusal, streaming_http
 from realtime.ws.connection import websocket_protocol
+from realtime.ws.control import FEED, KEPT, KEPT_FOR, Control
 from realtime.ws.door import Door, Options
 from realtime.ws.hub import Hub
 from realtime.ws.streams import Streams
@@ -83,6 +85,7 @@ class House:
 
     services: Services
     door: Door
+    control: Control
     hub: Hub
     live: LiveBoards
     engine_clock: ManualClock
@@ -211,11 +214,14 @@ async def _served(
     )
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: http(config, state, {}, loop), "127.0.0.1", 0)
+    feed = None if services.backend.immediate else Feed(services.backend, FEED, KEPT, KEPT_FOR)
+    control = Control(door.clients, services.channels.namespaces, door.node, feed)
+    await control.start()
     works = (hub.run(), live.run(), streams.emulation.run())
     running = [asyncio.create_task(work) for work in works]
     await asyncio.sleep(0)
     port = server.sockets[0].getsockname()[1]
-    built = House(services, door, hub, live, clock, state, port, [], wall, now)
+    built = House(services, door, control, hub, live, clock, state, port, [], wall, now)
     try:
         yield built
     finally:
@@ -225,6 +231,7 @@ async def _served(
         await _drained(built)
         for peer in built.peers:
             await peer.end()
+        await control.close()
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
