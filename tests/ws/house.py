@@ -160,7 +160,8 @@ async def house(
         services = Services.on(backend if wrap is None else wrap(backend), namespaces)
         wall = wall or WallClock()
         access = access or Access(None, now=wall)
-        served = _served(services, clock, access, options or Options(), gate, wall)
+        feed = None if backend.immediate else Feed(backend, FEED, KEPT, KEPT_FOR)
+        served = _served(services, clock, access, options or Options(), gate, wall, feed)
         async with served as built:
             yield built
 
@@ -190,6 +191,7 @@ async def _served(
     options: Options,
     gate: Gate | None,
     wall: WallClock,
+    feed: Feed | None,
 ) -> AsyncIterator[House]:
     now = [1000.0]
     hub = Hub(lambda: now[0], services.channels.namespaces)
@@ -214,7 +216,6 @@ async def _served(
     )
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: http(config, state, {}, loop), "127.0.0.1", 0)
-    feed = None if services.backend.immediate else Feed(services.backend, FEED, KEPT, KEPT_FOR)
     control = Control(door.clients, services.channels.namespaces, door.node, feed)
     await control.start()
     works = (hub.run(), live.run(), streams.emulation.run())
