@@ -13,13 +13,13 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import partial
 
 import uvicorn
 import uvloop
 
-from realtime.access import Access
+from realtime.access import Access, Principal
 from realtime.collector import Collector
 from realtime.direct import direct_http, rendered
 from realtime.errors import Unavailable
@@ -27,6 +27,7 @@ from realtime.gate import Gate
 from realtime.graceful import GracefulServer
 from realtime.http import api
 from realtime.http.problem import problem
+from realtime.http.rpc import Operations
 from realtime.metrics import Probe
 from realtime.probe import SelfProbe
 from realtime.server import HttpBounds, cut_off_slow_requests
@@ -84,6 +85,7 @@ class Application:
         self.door = Door(
             *(self.hub, self.services, self.access, options, self.live),
             departures=self.webhooks.departures,
+            operations=self.operate,
         )
         self.streams = Streams(self.door, refusal)
         self.probe = SelfProbe(self.store.backend, self.hub, time.monotonic)
@@ -105,6 +107,13 @@ class Application:
             backups=self.store.backups,
             probes=[*self.store.probes(), *_probes(self), *self.webhooks.probes()],
         )
+        self._operations = Operations(self.http.dispatcher)
+
+    def operate(
+        self, caller: Principal, method: str, target: str, body: bytes
+    ) -> Awaitable[tuple[int, bytes]]:
+        """What an operation of HTTP answers to somebody who asks by another way."""
+        return self._operations(caller, method, target, body)
 
     def server(self) -> GracefulServer:
         """uvicorn, with our protocols at both doors."""

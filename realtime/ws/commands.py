@@ -21,6 +21,7 @@ from realtime.ws.codes import Disconnect, Refused
 from realtime.ws.credentials import admitted, check_owner, subscription
 from realtime.ws.expiry import ttl
 from realtime.ws.permissions import may_publish, may_read, may_subscribe
+from realtime.ws.rpc import perform
 from realtime.ws.wish import NO_OPTIONS, Wish, asked
 
 if TYPE_CHECKING:
@@ -132,9 +133,10 @@ async def _sub_refresh(client: Client, number: int, request: messages.SubRefresh
 
 
 async def _rpc(client: Client, number: int, request: messages.Rpc) -> None:
-    if client.door.rpc is None:
+    operations = client.door.operations
+    if operations is None:
         raise Refused(codes.NOT_AVAILABLE)
-    answer = await client.door.rpc(client.caller, request.method, bytes(request.data))
+    answer = await perform(operations, client.caller, request.method, bytes(request.data))
     if len(answer) > client.door.options.reply_bytes:
         raise Refused(codes.LIMIT_EXCEEDED.because("the answer is too large for a reply"))
     result = messages.RpcResult(Raw(answer)) if answer else messages.RpcResult()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from realtime.access import Access, Principal
+from realtime.access import Access
 from realtime.services import Services
 from realtime.services.departures import Departures
 from realtime.services.live import LiveBoards
@@ -19,15 +19,12 @@ from realtime.ws.entrance import ConnectionLimits, Entrance
 from realtime.ws.handshake import Rejection
 from realtime.ws.hub import Hub
 from realtime.ws.quotas import Quotas, Rates
+from realtime.ws.rpc import Perform
 
 if TYPE_CHECKING:
     from realtime.ws.client import Client
 
-__all__ = ["Door", "Options", "Rpc"]
-
-Rpc = Callable[[Principal, str, bytes], Awaitable[bytes]]
-"""Called with the caller, the method and its data, both as in the command; answers JSON text, or
-nothing. Raises RealtimeError and BackendUnavailable."""
+__all__ = ["Door", "Options"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +111,8 @@ class Door:
     """Seconds since 1970: tokens say in these when they end."""
     node: str = field(default_factory=lambda: uuid4().hex)
     """The name of this process among those that share a store."""
-    rpc: Rpc | None = None
-    """What an rpc does; None: there is none."""
+    operations: Perform | None = None
+    """What an rpc may ask for; None: nothing."""
     on_message: Callable[[Client, bytes], None] | None = None
     """Called with the JSON text of what a client sends without asking for a reply."""
     departures: Departures | None = None

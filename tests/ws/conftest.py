@@ -14,6 +14,7 @@ import uvloop
 
 from tests.redis.stores import STORES
 from tests.ws.house import House, house
+from tests.ws.keys import Keys
 
 LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 """What the service runs on, and what it must also run on. They differ in when a write is tried,
@@ -67,3 +68,9 @@ async def any_house(serving: Serve, request: pytest.FixtureRequest, tmp_path: Pa
     if request.param == "redis":
         return await serving(server=request.getfixturevalue("frozen_redis"))
     return await serving(suspending=request.param == "suspending")
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    """A file of API keys, not yet in use."""
+    return Keys(tmp_path / "keys.json")

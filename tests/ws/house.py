@@ -20,6 +20,7 @@ from realtime.direct import direct_http
 from realtime.embedded import Embedded
 from realtime.gate import Gate
 from realtime.http import api
+from realtime.http.rpc import Operations
 from realtime.server import HttpBounds
 from realtime.services import DEFAULT_NAMESPACES, Services
 from realtime.services.feed import Feed
@@ -198,9 +199,10 @@ async def _served(
     live = LiveBoards(services, hub.is_watched, interval=0)
     services.backend.channels.listen(hub.deliver, hub.lost)
     state = ServerState()
-    door = Door(hub, services, access, options, live, now=wall)
-    protocol = websocket_protocol(door)
     plain = api.build(services, access, state=ServiceState(ready=True), options=api.Options())
+    operations = Operations(plain.dispatcher)
+    door = Door(hub, services, access, options, live, now=wall, operations=operations)
+    protocol = websocket_protocol(door)
     config = uvicorn.Config(plain, ws=protocol, lifespan="off", log_config=None)  # type: ignore[arg-type]
     config.load()
     streams = Streams(door, refusal)

@@ -2,37 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from pathlib import Path
-
-import pytest
-
 from realtime import keyfile
 from realtime.access import Access
 from tests.ws.conftest import Serve
-from tests.ws.house import House
+from tests.ws.keys import Keys, guarded
 from tests.ws.peer import Closed
-
-
-class Keys:
-    """A keys file in the making."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def issue(self, name: str, *scopes: str) -> str:
-        issued = keyfile.issue(name, scopes, datetime.now(UTC))
-        keyfile.add(self.path, issued.record)
-        return issued.text
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> Keys:
-    return Keys(tmp_path / "keys.json")
-
-
-async def guarded(serve: Serve, keys: Keys) -> House:
-    return await serve(access=Access(keys.path))
 
 
 async def test_a_token_lets_in(serve: Serve, keys: Keys) -> None:

@@ -214,7 +214,7 @@ async def test_a_page_of_history_is_bounded_in_number_and_in_bytes(serve: Serve)
 @pytest.mark.parametrize(
     ("method", "request_body", "expected"),
     [
-        ("rpc", {"method": "m", "data": {}}, 108),
+        ("rpc", {"method": "m", "data": {}}, 104),
         ("sub_refresh", {"channel": "c", "token": "t"}, 103),
         ("subscribe", {"channel": "c", "type": 1}, 108),
         ("subscribe", {"channel": "c", "tf": {"key": "k"}}, 108),
