@@ -62,6 +62,7 @@ class Client:
         "principal",
         "quota",
         "session",
+        "since",
         "user",
         "version",
     )
@@ -84,6 +85,8 @@ class Client:
         self.user = ""
         self.name = self.version = ""
         """What the program at the other end calls itself."""
+        self.since = 0.0
+        """When it connected, in seconds since 1970."""
         self.principal: Principal | None = None
         self.bearer = ""
         """The credentials that came with the handshake."""
@@ -140,6 +143,11 @@ class Client:
     def caller(self) -> Principal:
         assert self.principal is not None, "a command before connect got through"
         return self.principal
+
+    @property
+    def transport(self) -> str:
+        """What its replies and pushes travel by: the name of a `Framing`."""
+        return self._outbox.framing.name
 
     @property
     def subscriptions(self) -> Subscriptions:
@@ -244,6 +252,7 @@ class Client:
 
     def _enter(self, admission: Admitted) -> None:
         """From now on others may act upon it."""
+        self.since = self.door.now()
         told = None if admission.token is None else admission.token.info
         info = ClientInfo(self.id, self.user, told)
         self._subscriptions = Subscriptions(self.door, self._outbox, info, self._on_expiry)

@@ -87,6 +87,11 @@ class Hub:
             await asyncio.sleep(self.wheel.tick)
             self.wheel.turn()
 
+    @property
+    def channels(self) -> int:
+        """How many channels somebody here is subscribed to, or about to be. O(1)."""
+        return len(self._topics)
+
     def is_watched(self, channel: str) -> bool:
         """Whether anybody here is subscribed, or about to be. O(1)."""
         return channel.encode() in self._topics
