@@ -8,9 +8,14 @@ import pytest
 
 from realtime.backends.base import (
     NEVER,
+    Amended,
     Backend,
+    CalendarWindow,
     FixedWindow,
     LimitRule,
+    OutOfTime,
+    PenaltyBox,
+    SlidingLog,
     SlidingWindow,
     Take,
     TokenBucket,
@@ -24,6 +29,9 @@ RULES: list[LimitRule] = [
     TokenBucket(3, SECOND, 7),
     FixedWindow(5, 10 * SECOND),
     SlidingWindow(5, 10 * SECOND),
+    SlidingLog(5, 10 * SECOND),
+    Amended(TokenBucket(5, 10 * SECOND, 5), FixedWindow(1, 1).parameters),
+    Amended(SlidingLog(5, 10 * SECOND), SlidingLog(5, 10 * SECOND).parameters),
 ]
 
 
@@ -115,3 +123,89 @@ async def test_a_deleted_bucket_is_full(backend: Backend) -> None:
 async def test_a_negative_cost_is_misuse(backend: Backend) -> None:
     with pytest.raises(ValueError, match="cost"):
         await backend.buckets.take(b"k", RULES[0], -1)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+async def test_what_is_given_back_can_be_taken_again_and_no_more(
+    backend: Backend, rule: LimitRule
+) -> None:
+    await backend.buckets.take(b"k", rule, 4)
+    assert (await backend.buckets.adjust(b"k", rule, -1)).remaining == rule.limit - 3
+    assert (await backend.buckets.adjust(b"k", rule, 2)).remaining == rule.limit - 5
+    assert (await backend.buckets.adjust(b"k", rule, 99)).remaining == 0
+    full = await backend.buckets.adjust(b"k", rule, -99)
+    assert (full.remaining, full.reset_after) == (rule.limit, 0)
+    assert await backend.values.delete(b"k") == 0
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+async def test_adjustments_and_takes_at_once_lose_nothing(
+    backend: Backend, rule: LimitRule
+) -> None:
+    wide = Amended(TokenBucket(1000, 3600 * SECOND, 1000), rule.parameters)
+    await backend.buckets.take(b"k", wide, 500)
+    await asyncio.gather(
+        *(backend.buckets.adjust(b"k", wide, -1) for _ in range(20)),
+        *(backend.buckets.take(b"k", wide, 1) for _ in range(20)),
+    )
+    assert (await backend.buckets.take(b"k", wide, 0)).remaining == 500
+
+
+async def test_a_calendar_window_holds_until_its_end(store: Store) -> None:
+    buckets = store.backend.buckets
+    now = await buckets.now()
+    window = CalendarWindow(3, now, now + SECOND)
+    assert [(await buckets.take(b"k", window)).allowed for _ in range(4)] == [True] * 3 + [False]
+    await store.advance(SECOND)
+    with pytest.raises(OutOfTime) as over:
+        await buckets.take(b"k", window)
+    assert over.value.now == now + SECOND
+    for takes in ([Take(b"other", RULES[0]), Take(b"k", window)], [Take(b"k", window, 0)]):
+        with pytest.raises(OutOfTime):
+            await buckets.take_all(takes)
+    with pytest.raises(OutOfTime):
+        await buckets.adjust(b"k", window, -1)
+    assert (await buckets.take(b"other", RULES[0], 0)).remaining == RULES[0].limit
+    again = CalendarWindow(3, now + SECOND, now + 2 * SECOND)
+    assert (await buckets.take(b"k", again)).remaining == 2
+
+
+async def test_a_state_of_other_parameters_is_read_as_the_policy_says(store: Store) -> None:
+    buckets = store.backend.buckets
+    old = TokenBucket(10, 10 * SECOND, 10)
+    for policy, left in (("as-is", 4), ("proportional", 8), ("reset", 20)):
+        key = policy.encode()
+        await buckets.take(key, old, 6)
+        rule = Amended(TokenBucket(20, 10 * SECOND, 20), old.parameters, policy)  # type: ignore[arg-type]
+        both = [Take(key, rule), Take(key, rule, 21)]
+        assert [d.allowed for d in await buckets.take_all(both)] == [True, False]
+        assert (await buckets.take(key, rule, 0)).remaining == left
+        assert (await buckets.take_all([Take(key, rule), Take(b"x", rule)]))[0].allowed
+        assert (await buckets.take(key, rule, 0)).remaining == left - 1
+        back = Amended(old, old.parameters, "as-is")
+        assert (await buckets.take(key, back)).remaining == min(left - 1, 10) - 1
+
+
+async def test_a_change_met_by_many_at_once_gives_nothing_away(backend: Backend) -> None:
+    old, new = FixedWindow(40, 3600 * SECOND), FixedWindow(50, 3600 * SECOND)
+    await backend.buckets.take(b"k", old, 40)
+    rule = Amended(new, old.parameters)
+
+    async def caller() -> int:
+        return sum([(await backend.buckets.take(b"k", rule)).allowed for _ in range(5)])
+
+    assert sum(await asyncio.gather(*(caller() for _ in range(10)))) == 10
+
+
+async def test_a_penalty_box_opens_when_its_time_is_over(store: Store) -> None:
+    take, box = store.backend.buckets.take, PenaltyBox(2, 60 * SECOND, 10 * SECOND)
+    for reported in (1, 0):
+        assert (await take(b"k", box, 0)).allowed
+        assert (await take(b"k", box)).remaining == reported
+    boxed = await take(b"k", box, 0)
+    assert (boxed.allowed, boxed.retry_after) == (False, 10 * SECOND)
+    spent = [Take(b"k", box, 0), Take(b"other", RULES[0])]
+    assert [d.allowed for d in await store.backend.buckets.take_all(spent)] == [False, True]
+    assert (await take(b"other", RULES[0], 0)).remaining == RULES[0].limit
+    await store.advance(10 * SECOND)
+    assert (await take(b"k", box, 0)).allowed

@@ -98,3 +98,14 @@ async def test_the_wrong_type_is_refused_and_nothing_changes(backend: Backend) -
     with pytest.raises(WrongType):
         await backend.values.get(b"h")
     assert await backend.hashes.get(b"h") == {b"a": b"1"}
+
+
+async def test_fields_of_a_hash_come_and_go(backend: Backend) -> None:
+    await backend.hashes.patch(b"h", {b"a": b"1", b"b": b"2"})
+    await backend.hashes.patch(b"h", {b"b": b"3"}, [b"a", b"none"])
+    assert await backend.hashes.get(b"h") == {b"b": b"3"}
+    await backend.hashes.patch(b"h", {}, [b"b"])
+    assert await backend.hashes.get(b"h") is None
+    await backend.hashes.patch(b"h", {}, [])
+    await backend.hashes.patch(b"h", {b"c": b"4"}, [b"c"])
+    assert await backend.hashes.get(b"h") == {b"c": b"4"}
