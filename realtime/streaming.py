@@ -18,7 +18,7 @@ from typing import Any
 import httptools
 
 from realtime.direct import BURST, DirectHttp, rendered
-from realtime.errors import InvalidRequest, RealtimeError, Unavailable
+from realtime.errors import InvalidRequest, RealtimeError, TooLarge, Unavailable
 from realtime.http.problem import Response, problem
 from realtime.http.uri import parse_query, path_segments
 from realtime.ws.streams import Asked, Begin, Outcome, Short, Streams
@@ -85,14 +85,17 @@ class StreamingHttp(DirectHttp):
             self.reject(HTTPStatus.INTERNAL_SERVER_ERROR, "our fault; the log has it")
 
     def send_400_response(self, msg: str) -> None:
-        if self._begin is None:  # else it is about what comes behind
+        # Unless it is about what comes behind a stream, or has been answered.
+        if self._begin is None and not self.transport.is_closing():
             super().send_400_response(msg)
 
     def _check_length(self, length: int) -> None:
         """Raises what stops the parser."""
         if length > self._body_limit:
-            detail = f"a body may have {self._body_limit} bytes here"
-            self.stop(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+            error = TooLarge(f"a body may have {self._body_limit} bytes here")
+            self.transport.write(refusal(error, ()))
+            self.transport.close()
+            self.stop(HTTPStatus(error.status), error.detail)
 
     def _check_alone(self) -> None:
         """Raises what stops the parser."""

@@ -298,6 +298,7 @@ async def test_a_message_holds_as_much_as_a_frame(serve: Serve, speak: Open) -> 
     assert (await speaker.say("ü" * 501)).status == 413
     answer = await speaking(house.port, b" " * 4000)
     assert (answer.status, answer.headers["connection"]) == (413, "close")
+    assert answer.problem["type"] == "/docs/errors#too-large"
     assert (await speaker.ask(history={"channel": "c"}))["history"]["offset"] == 1
 
 
