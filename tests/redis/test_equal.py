@@ -10,11 +10,13 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from engine.clock import MINUTE, SECOND
 from realtime.backends.base import (
+    Amended,
     Board,
     FixedWindow,
     LimitRule,
     Ranking,
     SessionKeys,
+    SlidingLog,
     SlidingWindow,
     Submit,
     Take,
@@ -65,13 +67,21 @@ scores = st.one_of(
 )
 submits = st.builds(Submit, members, scores, st.none() | texts)
 
-limits: st.SearchStrategy[LimitRule] = st.one_of(
+plain: st.SearchStrategy[LimitRule] = st.one_of(
+    st.builds(SlidingLog, st.integers(1, 7), st.integers(1, 5 * SECOND)),
     st.builds(TokenBucket, st.integers(1, 7), st.integers(1, 5 * SECOND), st.integers(1, 9)),
     st.builds(FixedWindow, st.integers(1, 7), st.integers(1, 5 * SECOND)),
     st.builds(SlidingWindow, st.integers(1, 7), st.integers(1, 5 * SECOND)),
     st.sampled_from([TokenBucket(5, SECOND, 5), FixedWindow(5, SECOND), SlidingWindow(5, SECOND)]),
 )
+limits: st.SearchStrategy[LimitRule] = plain | st.builds(
+    Amended,
+    plain,
+    plain.map(lambda rule: rule.parameters),
+    st.sampled_from(["as-is", "proportional", "reset"]),
+)
 costs = st.integers(0, 10)
+LEASES = st.sampled_from([b"l1", b"l2"])
 
 USERS = (b"ada", b"b}o{b")
 users = st.sampled_from(USERS)
@@ -214,6 +224,31 @@ class Equal(RuleBasedStateMachine):
     @rule(takes=st.lists(st.builds(Take, BUCKETS, limits, costs), max_size=5))
     def take_all(self, takes: list[Take]) -> None:
         self.pair.buckets.take_all(takes)
+
+    @rule(key=BUCKETS | HASHES, limit=limits, by=st.integers(-10, 10))
+    def adjust(self, key: bytes, limit: LimitRule, by: int) -> None:
+        self.pair.buckets.adjust(key, limit, by)
+
+    @rule(key=LEASES | STRINGS, limit=st.integers(1, 3), lease=names, ttl=timeouts)
+    def acquire(self, key: bytes, limit: int, lease: bytes, ttl: int) -> None:
+        self.pair.leases.acquire(key, limit, lease, ttl)
+
+    @rule(key=LEASES, lease=names, ttl=timeouts)
+    def renew(self, key: bytes, lease: bytes, ttl: int) -> None:
+        self.pair.leases.renew(key, lease, ttl)
+
+    @rule(key=LEASES | HASHES, lease=names)
+    def release(self, key: bytes, lease: bytes) -> None:
+        self.pair.leases.release(key, lease)
+
+    @rule(key=LEASES | HASHES, limit=st.integers(0, 3))
+    def active(self, key: bytes, limit: int) -> None:
+        self.pair.leases.active(key, limit)
+        self.pair.leases.count(key)
+
+    @rule(key=HASHES | STRINGS, changes=records, removals=removals)
+    def patch_hash(self, key: bytes, changes: dict[bytes, bytes], removals: list[bytes]) -> None:
+        self.pair.hashes.patch(key, changes, removals)
 
     # Sessions
 
