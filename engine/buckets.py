@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from engine.core import Core, milliseconds
 from engine.errors import WrongType
 from engine.keyspace import text, type_name
-from engine.limits import Decision, LimitRule, LimitState
+from engine.limits import Decision, LimitRule
+from engine.limits.decision import Outcome
 from engine.room import Room
 
 __all__ = ["Buckets", "Take", "Wanted"]
@@ -118,33 +119,38 @@ def _bind_take_all(core: Core, room: Room) -> TakeAll:
 
     def take_all(wanted: Sequence[Wanted]) -> list[Decision]:
         now = clock()
-        pending: dict[bytes, tuple[LimitState, int]] = {}
+        pending: dict[bytes, Outcome] = {}
         decisions: list[Decision] = []
         spent = True
         for key, rule, cost in wanted:
-            state: Any = pending[key][0] if key in pending else values.get(key)
+            state: Any = pending[key][1] if key in pending else values.get(key)
             try:
-                decision, after, deadline = rule.take(state, now, cost)
+                outcome = rule.take(state, now, cost)
             except TypeError:
                 raise WrongType(key, type_name(state), "string") from None
+            decision = outcome[0]
             decisions.append(decision)
-            if after is not None:
-                pending[key] = (after, deadline)
-            spent = spent and decision[0]
+            if outcome[1] is not None:
+                pending[key] = outcome
+            if not decision[0]:
+                spent = False
         if not spent:
             return decisions
-        new = [key for key in pending if key not in deadlines]
-        if new:
+        if not pending.keys() <= deadlines.keys():
+            new = [key for key in pending if key not in deadlines]
             if not room.make(len(new), now):
                 return _saturated(room, wanted, decisions, new, now)
             for key in new:
-                core.put_string(key, *pending.pop(key))
-        for key, (after, deadline) in pending.items():
+                _, after, deadline = pending.pop(key)
+                assert after is not None
+                core.put_string(key, after, deadline)
+        for key, (_, after, deadline) in pending.items():
             values[key] = after
             deadlines[key] = deadline
-            effects.changes += 1
             if effects.listeners:
+                assert after is not None
                 effects.emit(b"SET", key, text(after), b"PXAT", milliseconds(deadline))
+        effects.changes += len(pending)
         return decisions
 
     return take_all

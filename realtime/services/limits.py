@@ -56,6 +56,8 @@ __all__ = [
 
 T = TypeVar("T")
 
+_new = tuple.__new__
+
 MOVES = 5
 """Times that terms are made anew for one call: a window ends, the next is a minute or longer."""
 
@@ -141,12 +143,16 @@ class Limits(Rulebook):
         """Spend all or nothing, in one step; shadow rules are decided aside, and never block.
 
         In a cluster all callers must share a hash tag: `CrossSlot` says so."""
-        rules = [self._rules.peek(wish.rule) or await self._find(wish.rule) for wish in wishes]
+        peek = self._rules.peek
+        rules: list[Rule] = []
         takes: list[Take] = []
-        for rule, wish in zip(rules, wishes, strict=True):
-            if rule.build is None or wish.tier is not None:
-                return await self._timely(rules, self._take, wishes)
-            takes.append(Take(rule.bucket(wish.key), rule.build, wish.cost))
+        for name, key, cost, tier in wishes:
+            rule = peek(name) or await self._find(name)
+            rules.append(rule)
+            if rule.build is not None and tier is None:
+                takes.append(_new(Take, (rule.bucket(key), rule.build, cost)))
+        if len(takes) < len(rules):
+            return await self._timely(rules, self._take, wishes)
         answers = await self._buckets.take_all(takes)
         return [rule.verdict(answer) for rule, answer in zip(rules, answers, strict=True)]
 
