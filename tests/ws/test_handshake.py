@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from websockets.http11 import Request
 
 from realtime import keyfile
 from realtime.access import Access
@@ -152,3 +154,12 @@ def test_the_settings_say_what_a_door_may() -> None:
     assert options.rates == Rates(patience=7)
     assert options.personal_channels
     assert not options.counts_users
+
+
+async def test_the_request_is_forgotten_once_it_is_answered(serve: Serve) -> None:
+    """Its headers would cost a connection more than anything else does."""
+    house = await serve()
+    peer = await house.peer(headers=("X-Long: " + "x" * 4_000,))
+    await peer.subscribe("c")
+    gc.collect()
+    assert not any(isinstance(it, Request) for it in gc.get_objects())
