@@ -22,7 +22,7 @@ Open = Callable[..., Awaitable[Speaker]]
 CONNECT = lines({"connect": {}})
 
 
-@pytest.fixture(params=["http_stream", "sse", "sse-post"])
+@pytest.fixture(params=["http_stream", "sse"])
 def transport(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -218,9 +218,9 @@ async def test_a_client_may_be_sent_away(any_house: House, speak: Open) -> None:
     ],
 )
 async def test_what_is_no_command_ends_the_stream(
-    near_house: House, speak: Open, commands: str, reason: str
+    serving: Serve, speak: Open, commands: str, reason: str
 ) -> None:
-    speaker = await speak(near_house, commands)
+    speaker = await speak(await serving(), commands)
     assert await speaker.hang_up() == Closed(3501, reason)
     await speaker.listener.eof()
 
@@ -258,6 +258,13 @@ async def test_one_that_never_reads_is_cut_off_in_the_end(serve: Serve, speak: O
         await asyncio.sleep(0)
     house.pass_time(2.1)
     await house.until(lambda: not house.state.connections)
+
+
+async def test_events_may_be_asked_for_with_a_body_as_well(any_house: House) -> None:
+    speaker = await Speaker.open(any_house.port, "sse-post", CONNECT)
+    await speaker.connected()
+    assert (await speaker.ask(history={"channel": "c"}))["history"]["offset"] == 0
+    await speaker.end()
 
 
 # Messages

@@ -72,9 +72,9 @@ async def head() -> AsyncIterator[Head]:
     ],
 )
 async def test_pages_may_listen_that_may_connect(
-    serve: Serve, head: Head, kind: str, host: str, origin: str, allowed: bool
+    serving: Serve, head: Head, kind: str, host: str, origin: str, allowed: bool
 ) -> None:
-    house = await serve(options=Options(allowed_origins=frozenset({"https://game.example"})))
+    house = await serving(options=Options(allowed_origins=frozenset({"https://game.example"})))
     method, target, body = OPENINGS[kind]
     sent = request(method, target, body, f"Origin: {origin}", host=host)
     answer = await head(house, sent)
@@ -326,10 +326,10 @@ async def test_an_expired_token_is_an_error_and_the_stream_ends_soon(
 
 @pytest.mark.parametrize("kind", OPENINGS)
 async def test_too_many_new_connections_are_turned_away(
-    serve: Serve, head: Head, kind: str
+    serving: Serve, head: Head, kind: str
 ) -> None:
     limits = ConnectionLimits(rate=Rate(2, 1.0))
-    house = await serve(options=Options(connections=limits))
+    house = await serving(options=Options(connections=limits))
     method, target, body = OPENINGS[kind]
     answers = [await head(house, request(method, target, body)) for _ in range(3)]
     assert [answer.status for answer in answers] == [200, 200, 503]
@@ -348,10 +348,10 @@ async def test_a_user_has_only_so_many(serve: Serve, access: Access, head: Head)
 
 @pytest.mark.parametrize("kind", OPENINGS)
 async def test_no_token_reaches_a_log(
-    serve: Serve, head: Head, kind: str, caplog: pytest.LogCaptureFixture
+    serving: Serve, head: Head, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
-    house = await serve()
+    house = await serving()
     method, target, body = OPENINGS[kind]
     target += "&" if "?" in target else "?"
     for sent in (
