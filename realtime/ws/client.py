@@ -213,6 +213,7 @@ class Client:
     async def depart(self) -> None:
         """Forget the client. Its socket is closed already."""
         self._close = _ignore
+        self._perform = _ignore_work
         self.expire_at(math.inf)
         if self._subscriptions is not None:
             await self._withdraw()
@@ -344,3 +345,7 @@ class Client:
 
 def _ignore(close: Close) -> None:
     """Closed already; and the connection is not kept alive by being called back."""
+
+
+def _ignore_work(work: Work) -> None:
+    """Nobody is left to do something to."""
