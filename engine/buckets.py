@@ -147,10 +147,11 @@ def _bind_take_all(core: Core, room: Room) -> TakeAll:
         for key, (_, after, deadline) in pending.items():
             values[key] = after
             deadlines[key] = deadline
-            if effects.listeners:
+        effects.changes += len(pending)
+        if effects.listeners:
+            for key, (_, after, deadline) in pending.items():
                 assert after is not None
                 effects.emit(b"SET", key, text(after), b"PXAT", milliseconds(deadline))
-        effects.changes += len(pending)
         return decisions
 
     return take_all

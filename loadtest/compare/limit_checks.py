@@ -6,6 +6,9 @@ decision (allowed, remaining, retry and reset times) where `limits` gives a yes 
 engine is given its keys as ready-made bytes; the service and `limits` build them from the
 caller's name. The target is the engine's, where the algorithms are alike. `limits` has no
 token bucket; ours stands beside its cheapest strategy, for what that says.
+
+Several rules are one step, all or nothing: three of them (a burst, an hour, a day) against one
+in the same kind of step.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from typing import NamedTuple
@@ -35,6 +39,10 @@ CHECKS_EACH = 60
 """Of one caller in one round, 40 of which pass."""
 CHECKS = CALLERS * CHECKS_EACH
 TIMES = 4.0
+SEVERAL = 2.5
+"""Times that three rules in one step may cost what one does."""
+FASTEST = 1.0
+"""Microseconds of a token bucket's check by the engine: a million a second."""
 NOT_INSTALLED = "limits is not installed (PyPI; `make bench` installs it)"
 
 Measure = Callable[[int], float]
@@ -57,14 +65,48 @@ PAIRS = (
 )
 
 
+LAYERS: tuple[LimitRule, ...] = (
+    TokenBucket(LIMIT, MINUTE, LIMIT),
+    TokenBucket(1_000, 60 * MINUTE, 1_000),
+    TokenBucket(10_000, 24 * 60 * MINUTE, 10_000),
+)
+
+
 def rows(effort: Effort) -> list[Row]:
-    return [row for pair in PAIRS for row in _pair(pair, effort)]
+    return [row for pair in PAIRS for row in _pair(pair, effort)] + _several(effort)
+
+
+def _several(effort: Effort) -> list[Row]:
+    return inside.rows(
+        "Rate-limit check under three rules, all or nothing",
+        [Contender("realtime, engine, three rules", _step(LAYERS))],
+        Contender("realtime, engine, one rule", _step(LAYERS[:1])),
+        1 / SEVERAL,
+        effort.rounds,
+    )
+
+
+def _step(layers: tuple[LimitRule, ...]) -> Measure:
+    def measure(number: int) -> float:
+        take_all = Embedded().engine.buckets.take_all
+        steps = [
+            [(b"rl:%d:{caller:%d}" % (at, caller), rule, 1) for at, rule in enumerate(layers)]
+            for caller in range(CALLERS)
+        ] * CHECKS_EACH
+
+        def work() -> None:
+            for step in steps:
+                take_all(step)
+
+        return microseconds_each(work, CHECKS, time.process_time)
+
+    return measure
 
 
 def _pair(pair: Pair, effort: Effort) -> list[Row]:
     name = f"limits, {pair.strategy.removesuffix('RateLimiter')}, memory"
     known = find_spec("limits") is not None
-    return inside.rows(
+    ours, *others = inside.rows(
         f"Rate-limit check, {pair.algorithm.replace('_', ' ')}",
         [
             Contender("realtime, engine", _engine(pair.rule)),
@@ -75,6 +117,8 @@ def _pair(pair: Pair, effort: Effort) -> list[Row]:
         effort.rounds,
         held=int(pair.alike),
     )
+    is_bucket = pair.algorithm == "token_bucket"
+    return [replace(ours, at_most=FASTEST) if is_bucket else ours, *others]
 
 
 def _engine(rule: LimitRule) -> Measure:
