@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import platform
 import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
@@ -45,6 +46,7 @@ from realtime.ws.connection import websocket_protocol
 from realtime.ws.control import FEED, KEPT, KEPT_FOR, Control
 from realtime.ws.door import Door
 from realtime.ws.door import Options as WebSocketOptions
+from realtime.ws.governor import Governor
 from realtime.ws.hub import Hub
 from realtime.ws.revoked import close_revoked
 from realtime.ws.streams import Streams
@@ -95,6 +97,8 @@ class Application:
             self.door.node,
             None if settings.is_embedded else Feed(self.store.backend, FEED, KEPT, KEPT_FOR),
         )
+        name = f"{platform.node()}_{settings.port}"
+        self.governor = Governor(self.door, self.control, name, lambda: self.probe.subscriptions)
         self.services.revocations.on_revoked = partial(close_revoked, self.door.clients)
         self.collector = Collector()
         self.services.backend.channels.listen(self.hub.deliver, self.hub.lost)
@@ -105,6 +109,7 @@ class Application:
             options=api.Options.of(settings),
             snapshots=self.store.snapshots,
             backups=self.store.backups,
+            clients=self.governor,
             probes=[*self.store.probes(), *_probes(self), *self.webhooks.probes()],
         )
         self._operations = Operations(self.http.dispatcher)
@@ -171,7 +176,7 @@ class Application:
     def background(self, server: GracefulServer) -> list[Coroutine[object, object, None]]:
         """What runs beside the doors, each until it is cancelled."""
         own = [self.live.run(), self.hub.run(), self.tokens.run(), self._keep_house(server)]
-        own += [self.streams.emulation.run()]
+        own += [self.streams.emulation.run(), self.governor.run()]
         return [*own, self.probe.run(), *self.webhooks.background(), *self.store.background()]
 
     async def _keep_house(self, server: GracefulServer) -> None:

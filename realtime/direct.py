@@ -1,11 +1,11 @@
 """The short way from bytes to an answer, for requests that are simple.
 
 uvicorn gives each request a task, an event, a scope and half a dozen messages, so that
-any application may do anything in the middle of it. Ours does not: a request under ``/v1/`` is
-answered in one go once it has arrived. `DirectHttp` does just that. On a backend that never
-suspends it does so within the parser's callback: no task, no messages, one write. On a store
-that has to be waited for, a request is a task, and still no message; `_Pending` then stands
-where uvicorn looks whether it may begin with the next request of the connection.
+any application may do anything in the middle of it. Ours does not: a request under ``/v1/`` or
+``/api/`` is answered in one go once it has arrived. `DirectHttp` does just that. On a backend
+that never suspends it does so within the parser's callback: no task, no messages, one write. On
+a store that has to be waited for, a request is a task, and still no message; `_Pending` then
+stands where uvicorn looks whether it may begin with the next request of the connection.
 
 Whatever is not so simple goes the long way, which is uvicorn's own: other paths, bodies of
 unknown or excessive length, operations that do more than ask the store, a peer that does not
@@ -31,12 +31,10 @@ __all__ = ["DirectHttp", "direct_http", "rendered"]
 
 log = logging.getLogger("realtime")
 
-IMMEDIATE = tuple(
-    b"/v1/" + feature
-    for feature in (
-        b"leaderboards/", b"scores", b"counters", b"sessions", b"users/",
-        b"limits/", b"channels", b"messages",
-    )
+IMMEDIATE = (
+    b"/v1/leaderboards/", b"/v1/scores", b"/v1/counters", b"/v1/sessions", b"/v1/users/",
+    b"/v1/limits/", b"/v1/channels", b"/v1/messages",
+    b"/api/publish", b"/api/presence", b"/api/history",
 )  # fmt: skip
 """Operations that do nothing but ask the store: all but a snapshot, and a batch, which lets others
 have their turn. Named one by one, for a path may be spelled in many ways (``/v1/%62atch``)."""

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 import realtime
 from realtime.access import Access
+from realtime.governing import GovernsClients
 from realtime.http import (
     admin,
     batch,
     boards,
     channels,
+    clients,
     counters,
     events,
     leaderboards,
@@ -31,6 +33,7 @@ from realtime.http.idempotency import Once
 from realtime.http.openapi import document
 from realtime.http.operation import Operation
 from realtime.http.router import Router
+from realtime.http.server_api import METHODS, Method
 from realtime.http.system import Pages, pages
 from realtime.keeping import KeepsBackups, SavesSnapshots
 from realtime.metrics import Metrics, Probe
@@ -50,12 +53,17 @@ OPERATIONS: tuple[Operation, ...] = (
     *leases.OPERATIONS,
     *channels.OPERATIONS,
     *events.OPERATIONS,
+    *clients.OPERATIONS,
     *tokens.OPERATIONS,
     *batch.OPERATIONS,
     *admin.OPERATIONS,
     *namespaces.OPERATIONS,
     *BACKUP_OPERATIONS,
 )
+
+
+AT_ONCE = 32
+"""Operations of one request that may wait for the store at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +94,16 @@ def build(
     options: Options,
     snapshots: SavesSnapshots | None = None,
     backups: KeepsBackups | None = None,
+    clients: GovernsClients | None = None,
     probes: Iterable[Probe] = (),
 ) -> Door:
-    """The door to some services. ``probes`` are what the rest of the process counts."""
+    """The door to some services. ``probes`` are what the rest of the process counts; ``clients``
+    governs those who come in by other doors."""
     metrics = Metrics(probes)
     router: Router[Endpoint] = Router()
     once = Once(services.backend.values, round(options.idempotency_ttl * 1_000_000))
     dispatcher = Dispatcher(router, once)
+    methods: dict[str, Method] = {}
     resources = {
         "leaderboards": services.leaderboards,
         "counters": services.counters,
@@ -105,12 +116,19 @@ def build(
         ),
         "snapshots": snapshots,
         "backups": backups,
+        "clients": clients,
+        "methods": methods,
+        "at_once": 1 if services.backend.immediate else AT_ONCE,
         "dispatcher": dispatcher,
         "stats": Stats(metrics),
     }
     for operation in OPERATIONS:
         endpoint = Endpoint(operation, resources, metrics.meter(operation.name))
         router.add(operation.method, operation.path, endpoint)
+    for operation in METHODS:
+        method = Method(operation, resources, metrics.meter(operation.name))
+        router.add(operation.method, operation.path, method)
+        methods[method.name] = method
     return Door(
         state=state,
         access=access,

@@ -20,7 +20,7 @@ from realtime.http.operation import Scope
 from realtime.origins import is_local_host, is_local_origin
 from realtime.tokens import TokenError, TokenKeysUnavailable
 
-__all__ = ["admit", "check_scope"]
+__all__ = ["admit", "admit_server", "check_scope"]
 
 _SCHEME = b"bearer "
 
@@ -28,15 +28,38 @@ _SCHEME = b"bearer "
 def admit(access: Access, headers: Mapping[bytes, bytes], scope: Scope | None) -> Principal:
     """Who asks. Raises Unauthorized, Forbidden and, where nobody can say yet, Unavailable."""
     if access.open:
-        reason = _foreign(headers.get(b"host", b"localhost"), headers.get(b"origin"))
-        if reason is not None:
-            raise Forbidden(reason)
-        return access.anonymous
+        return _anybody(access, headers)
     credentials = headers.get(b"authorization", b"")
     if credentials[:7].lower() != _SCHEME:
         raise Unauthorized("this needs a key: Authorization: Bearer <key>")
+    return _bearer(access, credentials[7:].strip(), scope)
+
+
+def admit_server(access: Access, headers: Mapping[bytes, bytes], scope: Scope | None) -> Principal:
+    """As `admit`, of a request that may say its key in other ways: ``X-API-Key: <key>``, which
+    counts before all others, and ``Authorization: apikey <key>``."""
+    if access.open:
+        return _anybody(access, headers)
+    credentials = headers.get(b"x-api-key")
+    if credentials is None:
+        scheme, _, credentials = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() not in (b"apikey", b"bearer"):
+            raise Unauthorized("this needs a key: X-API-Key: <key>")
+    return _bearer(access, credentials.strip(), scope)
+
+
+def _anybody(access: Access, headers: Mapping[bytes, bytes]) -> Principal:
+    """Who asks an open service. Raises Forbidden."""
+    reason = _foreign(headers.get(b"host", b"localhost"), headers.get(b"origin"))
+    if reason is not None:
+        raise Forbidden(reason)
+    return access.anonymous
+
+
+def _bearer(access: Access, credentials: bytes, scope: Scope | None) -> Principal:
+    """Whose key or token this is. Raises Unauthorized, Forbidden and Unavailable."""
     try:
-        caller = access.principal(credentials[7:].strip())
+        caller = access.principal(credentials)
     except TokenKeysUnavailable as error:
         raise Unavailable(str(error)) from None
     except TokenError as error:

@@ -8,9 +8,7 @@ answers are bounded: a few hundred bytes may ask for megabytes.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from time import perf_counter
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Raw, UnsetType
@@ -22,6 +20,7 @@ from realtime.http.dispatch import Dispatcher
 from realtime.http.inputs import Call
 from realtime.http.operation import Answer, Body, Example, operation
 from realtime.http.problem import Response, problem
+from realtime.http.turns import Turn
 from realtime.http.uri import path_segments
 from realtime.http.values import JSON
 
@@ -30,8 +29,6 @@ __all__ = ["OPERATIONS"]
 MAX_OPERATIONS = 1_000
 MAX_ANSWERS = 16 * 1024 * 1024
 """Bytes of answers that one batch may make us hold."""
-TURN = 0.005
-"""Seconds of work after which others get their turn."""
 
 INHERITED = (b"session-id",)
 
@@ -94,11 +91,9 @@ async def run_batch(dispatcher: Dispatcher, call: Call, body: Batch) -> BatchAns
     headers = {name: call.headers[name] for name in INHERITED if name in call.headers}
     results: list[BatchResult] = []
     size = 0
-    turn_ends = perf_counter() + TURN
+    turn = Turn()
     for item in body.operations:
-        if perf_counter() > turn_ends:
-            await asyncio.sleep(0)
-            turn_ends = perf_counter() + TURN
+        await turn.share()
         if size > MAX_ANSWERS:
             response = problem(TooLarge(f"the answers of this batch exceed {MAX_ANSWERS} bytes"))
         else:

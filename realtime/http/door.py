@@ -1,6 +1,7 @@
-"""The HTTP door: an ASGI application that answers /v1 itself and leaves the pages to Starlette.
+"""The HTTP door: an ASGI application that answers /v1 and /api itself, and leaves the pages to
+Starlette.
 
-A request to /v1 crosses as few frames as possible: its headers become one dictionary, its
+A request to /v1 or /api crosses as few frames as possible: its headers become one dictionary, its
 path is split and walked down the router's tree, its body is read within a bound, and what
 the dispatcher answers is sent in two messages. No task, no request object, no middleware.
 """
@@ -21,7 +22,6 @@ from realtime.errors import (
     Unavailable,
     UnsupportedMedia,
 )
-from realtime.http.auth import admit
 from realtime.http.dispatch import Dispatcher
 from realtime.http.inputs import Call
 from realtime.http.problem import Response, problem
@@ -31,7 +31,7 @@ from realtime.state import ServiceState
 
 __all__ = ["Door"]
 
-PREFIX = "/v1/"
+PREFIXES = ("/v1/", "/api/")
 
 SINGLE = frozenset(
     (
@@ -41,6 +41,7 @@ SINGLE = frozenset(
         b"idempotency-key",
         b"if-match",
         b"session-id",
+        b"x-api-key",
     )
 )
 """Headers that we act on. Twice in a request, two readers may each believe another one."""
@@ -63,7 +64,7 @@ class Door:
     body_limit: int
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIXES):
             await self.pages(scope, receive, send)
             return
         try:
@@ -73,7 +74,7 @@ class Door:
         await _send(scope["method"], response, send)
 
     async def respond(self, scope: Scope, receive: Receive) -> Response:
-        """The answer to a request under ``PREFIX``. Raises nothing but `_Gone`.
+        """The answer to a request under ``PREFIXES``. Raises nothing but `_Gone`.
 
         Of the scope it reads method, path, raw_path, query_string and headers.
         """
@@ -89,8 +90,12 @@ class Door:
             headers = dict(pairs)
             if len(headers) != len(pairs):
                 _refuse_repeated(pairs)
-            caller = admit(self.access, headers, endpoint.scope)
-            body = await _body(receive, headers, self.body_limit) if endpoint.takes_body else b""
+            caller = endpoint.admit(self.access, headers, endpoint.scope)
+            body = b""
+            if endpoint.takes_body:
+                if not endpoint.any_media:
+                    _refuse_other_media(headers)
+                body = await _body(receive, headers, self.body_limit)
         except RealtimeError as error:
             response = endpoint.refusal(error)
             endpoint.meter.count(response.status)
@@ -126,8 +131,7 @@ def _refuse_other_media(headers: Mapping[bytes, bytes]) -> None:
 
 
 async def _body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
-    """The whole body. Raises UnsupportedMedia and TooLarge as early as it can, and _Gone."""
-    _refuse_other_media(headers)
+    """The whole body. Raises TooLarge as early as it can, and _Gone."""
     announced = headers.get(b"content-length", b"0")
     if not announced.isdigit():
         raise InvalidRequest("content-length is not a number")

@@ -11,6 +11,7 @@ from functools import partial
 
 import msgspec
 
+from realtime.http.auth import admit
 from realtime.http.inputs import (
     Call,
     Reader,
@@ -34,6 +35,11 @@ _refuse_query = query_reader(QueryFields)
 
 class Endpoint:
     """Answers calls of one operation."""
+
+    admit = staticmethod(admit)
+    """Who may call; see `realtime.http.auth`."""
+    any_media = False
+    """A body is JSON whatever the request calls it."""
 
     __slots__ = (
         "_bare",
@@ -66,9 +72,7 @@ class Endpoint:
     async def respond(self, call: Call) -> Response:
         """Read, handle, encode. It never raises: what goes wrong becomes a problem."""
         try:
-            if call.query and not self._takes_query:
-                _refuse_query(call)
-            answer = await self._handler(*[read(call) for read in self._readers])
+            answer = await self.answer(call)
             if answer is None:
                 return Response(204, self._bare, b"")
             if type(answer) is Reply:
@@ -76,6 +80,13 @@ class Endpoint:
             return Response(self._status, self._json, _encode(answer))
         except Exception as error:
             return self.refusal(error)
+
+    async def answer(self, call: Call) -> object:
+        """Read and handle. Raises whatever goes wrong."""
+        if call.query and not self._takes_query:
+            _refuse_query(call)
+        answer: object = await self._handler(*[read(call) for read in self._readers])
+        return answer
 
     def refusal(self, error: Exception) -> Response:
         """What a caller is told of an error."""

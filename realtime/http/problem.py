@@ -33,7 +33,7 @@ from realtime.errors import (
 )
 from realtime.http.operation import Headers
 
-__all__ = ["PROBLEM", "Problem", "Response", "problem", "type_of"]
+__all__ = ["PROBLEM", "Problem", "Response", "problem", "told_of", "type_of", "written_down"]
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +68,10 @@ def type_of(error: type[RealtimeError]) -> str:
 
 def problem(error: Exception, doing: str = "") -> Response:
     """The answer to whatever was raised while ``doing`` an operation."""
-    told = _told(error)
+    told = told_of(error)
     reference: str | UnsetType = UNSET
     if told.status == 500:
-        reference = secrets.token_hex(8)
-        log.error("%s failed, reference %s", doing, reference, exc_info=error)
+        reference = written_down(error, doing)
     document = Problem(
         type=type_of(type(told)),
         title=told.title,
@@ -84,7 +83,15 @@ def problem(error: Exception, doing: str = "") -> Response:
     return Response(told.status, (PROBLEM, *_headers(told)), msgspec.json.encode(document))
 
 
-def _told(error: Exception) -> RealtimeError:
+def written_down(error: Exception, doing: str) -> str:
+    """Log a fault of ours; the reference under which the log has it."""
+    reference = secrets.token_hex(8)
+    log.error("%s failed, reference %s", doing, reference, exc_info=error)
+    return reference
+
+
+def told_of(error: Exception) -> RealtimeError:
+    """What a client is told, whatever was raised."""
     match error:
         case RealtimeError():
             return error

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from realtime.http import batch
+from realtime.http import batch, turns
 from tests.http.conftest import House
 
 
@@ -123,7 +123,7 @@ async def test_answers_beyond_the_bound_are_not_produced(
 async def test_a_long_batch_lets_others_have_their_turn(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "TURN", 0)
+    monkeypatch.setattr(turns, "TURN", 0)
     counters = house.services.backend.counters
     add, started = counters.add, asyncio.Event()
 
