@@ -31,6 +31,7 @@ from realtime.streaming import refusal, streaming_http
 from realtime.ws.connection import websocket_protocol
 from realtime.ws.control import FEED, KEPT, KEPT_FOR, Control
 from realtime.ws.door import Door, Options
+from realtime.ws.governor import Governor
 from realtime.ws.hub import Hub
 from realtime.ws.streams import Streams
 from tests.journaled import journaled
@@ -199,9 +200,15 @@ async def _served(
     live = LiveBoards(services, hub.is_watched, interval=0)
     services.backend.channels.listen(hub.deliver, hub.lost)
     state = ServerState()
-    plain = api.build(services, access, state=ServiceState(ready=True), options=api.Options())
-    operations = Operations(plain.dispatcher)
-    door = Door(hub, services, access, options, live, now=wall, operations=operations)
+    door = Door(
+        *(hub, services, access, options, live),
+        now=wall,
+        operations=lambda *asked: Operations(plain.dispatcher)(*asked),
+    )
+    control = Control(door.clients, services.channels.namespaces, door.node, feed)
+    governor = Governor(door, control, f"node-{door.node[:4]}")
+    ready = ServiceState(ready=True)
+    plain = api.build(services, access, state=ready, options=api.Options(), clients=governor)
     protocol = websocket_protocol(door)
     config = uvicorn.Config(plain, ws=protocol, lifespan="off", log_config=None)  # type: ignore[arg-type]
     config.load()
@@ -218,9 +225,8 @@ async def _served(
     )
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: http(config, state, {}, loop), "127.0.0.1", 0)
-    control = Control(door.clients, services.channels.namespaces, door.node, feed)
     await control.start()
-    works = (hub.run(), live.run(), streams.emulation.run())
+    works = (hub.run(), live.run(), streams.emulation.run(), governor.run())
     running = [asyncio.create_task(work) for work in works]
     await asyncio.sleep(0)
     port = server.sockets[0].getsockname()[1]
