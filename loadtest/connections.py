@@ -14,15 +14,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import resource
 import time
-from pathlib import Path
 
 import uvloop
 
 from loadtest.compare.peers import servers
-from loadtest.compare.processes import cpu_seconds
+from loadtest.compare.processes import cpu_seconds, resident
 
 WARM = 100
 """Connections that are opened before anything is counted."""
@@ -120,12 +118,6 @@ async def broadcast(port: int, idles: list[Idle]) -> float:
     assert b" 200 " in await reader.readline()
     writer.close()
     return seconds
-
-
-def resident(pid: int) -> int:
-    """Bytes of a process that are in memory."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 async def measure(count: int, transport: str, subscribe: bool) -> None:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from loadtest.compare import (
+    channels,
     durable_writes,
     embedded_board,
     fan_out,
@@ -34,6 +35,8 @@ from loadtest.compare.rounds import FULL, QUICK, Effort
 WORKS: dict[str, Callable[[Effort], list[Row]]] = {
     "http": http_board.rows,
     "fanout": fan_out.rows,
+    "channels": channels.rows,
+    "stalled": channels.stalled,
     "embedded": embedded_board.rows,
     "limits": limit_checks.rows,
     "middleware": middleware.rows,

@@ -27,7 +27,7 @@ from loadtest.compare.processes import Missing, Server, wait_until_idle
 from loadtest.compare.report import Line, Row
 from loadtest.compare.rounds import Contender, Effort, interleaved
 
-__all__ = ["rows"]
+__all__ = ["CHANNEL", "MANY", "NCHAN", "Site", "load", "nchan_site", "own_site", "rows"]
 
 SUBSCRIBERS = 500
 MANY = 16
@@ -49,17 +49,19 @@ class Site(NamedTuple):
     publish_path: str
     body: str
 
-    def plan(self, publications: int, publishers: int) -> Plan:
+    def plan(
+        self, publications: int, publishers: int, subscribers: int = SUBSCRIBERS, batch: int = 1
+    ) -> Plan:
         port, pid = self.server.port, self.server.pid
-        return Plan(port, pid, *self[2:], SUBSCRIBERS, publications, publishers)
+        return Plan(port, pid, *self[2:], subscribers, publications, publishers, batch)
 
 
 def rows(effort: Effort) -> list[Row]:
     with ExitStack() as stack:
-        sites = [_ours(stack)]
+        sites = [own_site(stack, DATA)]
         missing: tuple[str, ...] = ()
         try:
-            sites.append(_nchan(stack))
+            sites.append(nchan_site(stack, PUSH))
         except Missing as reason:
             missing = (f"{NCHAN}: {reason}",)
         together = _rows(sites, missing, MANY, effort.publications, effort.rounds)
@@ -67,21 +69,23 @@ def rows(effort: Effort) -> list[Row]:
         return together + alone
 
 
-def _ours(stack: ExitStack) -> Site:
+def own_site(stack: ExitStack, data: str, *options: str) -> Site:
+    """Ours, where ``data`` is published; ``options`` are those of the service."""
     return Site(
         "realtime",
-        stack.enter_context(servers.realtime()),
+        stack.enter_context(servers.realtime(*options)),
         "/connection/websocket",
         f'{{"id":1,"connect":{{}}}}\n{{"id":2,"subscribe":{{"channel":"{CHANNEL}"}}}}',
         '"id":2',
         f"/v1/channels/{CHANNEL}/messages",
-        f'{{"data":{DATA}}}',
+        f'{{"data":{data}}}',
     )
 
 
-def _nchan(stack: ExitStack) -> Site:
+def nchan_site(stack: ExitStack, body: str) -> Site:
+    """nchan, where ``body`` is published. Raises Missing."""
     server = stack.enter_context(servers.nchan())
-    return Site(NCHAN, server, "/subscribe", "", "", "/publish", PUSH)
+    return Site(NCHAN, server, "/subscribe", "", "", "/publish", body)
 
 
 def _rows(
@@ -91,7 +95,7 @@ def _rows(
     names = [site.name for site in sites]
     plans = [site.plan(publications, publishers) for site in sites]
     contenders = [
-        Contender(name, partial(_load, plan)) for name, plan in zip(names, plans, strict=True)
+        Contender(name, partial(load, plan)) for name, plan in zip(names, plans, strict=True)
     ]
     taken = interleaved(contenders, rounds)
     title = f"Fan-out to {SUBSCRIBERS} subscribers, {publishers} publishing"
@@ -112,7 +116,7 @@ def _lines(names: list[str], figures: list[tuple[float, ...]]) -> tuple[Line, ..
     )
 
 
-def _load(plan: Plan, number: int) -> Result:
+def load(plan: Plan, number: int) -> Result:
     """One round, in a process of its own; every round is alike."""
     command = (sys.executable, "-m", "loadtest.compare.load.subscribers")
     told = msgspec.json.encode(plan).decode()

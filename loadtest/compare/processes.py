@@ -28,6 +28,7 @@ __all__ = [
     "find",
     "listens",
     "request",
+    "resident",
     "running",
     "wait_until_idle",
 ]
@@ -35,6 +36,7 @@ __all__ = [
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Missing(Exception):
@@ -132,6 +134,12 @@ def cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     own = (int(fields[11]) + int(fields[12])) / TICKS
     return own + sum(cpu_seconds(child) for child in _children(pid))
+
+
+def resident(pid: int) -> int:
+    """Bytes in memory of a process and its living children, in whole pages."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * PAGE + sum(resident(child) for child in _children(pid))
 
 
 def wait_until_idle(pid: int) -> None:

@@ -20,6 +20,8 @@ class Effort:
     """Of every HTTP round."""
     publications: int
     """Of every round of fan-out with many publishers; a quarter of that with one."""
+    paced_seconds: float
+    """Of every round at a steady rate of publications."""
     operations: int
     """Of every round inside this process."""
     snapshot_members: int
@@ -33,6 +35,7 @@ FULL = Effort(
     rounds=5,
     http_seconds=2,
     publications=400,
+    paced_seconds=10.0,
     operations=40_000,
     snapshot_members=1_000_000,
     snapshot_rounds=3,
@@ -43,6 +46,7 @@ QUICK = Effort(
     rounds=3,
     http_seconds=1,
     publications=120,
+    paced_seconds=4.0,
     operations=10_000,
     snapshot_members=200_000,
     snapshot_rounds=1,

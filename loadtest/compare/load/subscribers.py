@@ -11,9 +11,10 @@ put several publications into a frame. Prints one line of JSON, a `Result`.
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -21,7 +22,7 @@ import uvloop
 
 from loadtest.compare.processes import cpu_seconds
 
-__all__ = ["MARK", "Plan", "Result"]
+__all__ = ["MARK", "Arrivals", "Plan", "Result", "Subscriber", "publication", "subscribed"]
 
 MARK = b"<!>"
 """No two of its bytes are alike, so that the two last bytes of a read never hold a whole one."""
@@ -42,6 +43,8 @@ class Plan(msgspec.Struct, frozen=True):
     subscribers: int
     publications: int
     publishers: int
+    batch: int = 1
+    """Publications that a request carries."""
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -80,11 +83,15 @@ class Subscriber(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         seen = self._seen + data
-        if not self._counting:
+        if self._counting:
+            self._seen = self._count(seen)
+        else:
             self._open(seen)
-            return
+
+    def _count(self, seen: bytes) -> bytes:
+        """Count the deliveries; what of it must be seen again, since it may be half of one."""
         self._arrivals.add(seen.count(MARK))
-        self._seen = data[-2:]
+        return seen[-2:]
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.subscribed.done():
@@ -117,12 +124,17 @@ def _frame(text: bytes) -> bytes:
     return b"\x81" + bytes([0x80 | len(text)]) + bytes(4) + text
 
 
+def publication(plan: Plan, body: str) -> bytes:
+    """The request that publishes; the body is ASCII."""
+    return (
+        f"POST {plan.publish_path} HTTP/1.1\r\nHost: 127.0.0.1:{plan.port}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    ).encode()
+
+
 async def _publish(plan: Plan, remaining: list[int]) -> None:
     """One publisher: POST, wait for the answer, and again, until nothing remains."""
-    request = (
-        f"POST {plan.publish_path} HTTP/1.1\r\nHost: 127.0.0.1:{plan.port}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(plan.body)}\r\n\r\n{plan.body}"
-    ).encode()
+    request = publication(plan, plan.body)
     reader, writer = await asyncio.open_connection("127.0.0.1", plan.port)
     while remaining:
         remaining.pop()
@@ -135,13 +147,20 @@ async def _publish(plan: Plan, remaining: list[int]) -> None:
 
 
 @asynccontextmanager
-async def _subscribed(plan: Plan, arrivals: Arrivals) -> AsyncIterator[None]:
+async def subscribed(
+    plan: Plan, make: Callable[[], Subscriber], receive_buffer: int = 0
+) -> AsyncIterator[None]:
+    """All subscribers, each made by ``make``, until the block ends; ``receive_buffer`` is in bytes,
+    if it is not to be the kernel's business."""
     loop = asyncio.get_running_loop()
     transports = []
     for _ in range(plan.subscribers):
-        transport, protocol = await loop.create_connection(
-            lambda: Subscriber(plan, arrivals), "127.0.0.1", plan.port
-        )
+        sock = socket.socket()
+        sock.setblocking(False)
+        if receive_buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        await loop.sock_connect(sock, ("127.0.0.1", plan.port))
+        transport, protocol = await loop.create_connection(make, sock=sock)
         transports.append(transport)
         await protocol.subscribed
     yield
@@ -152,8 +171,8 @@ async def _subscribed(plan: Plan, arrivals: Arrivals) -> AsyncIterator[None]:
 async def run(plan: Plan) -> Result:
     deliveries = plan.subscribers * plan.publications
     arrivals = Arrivals(deliveries)
-    remaining = [0] * plan.publications
-    async with asyncio.timeout(TIMEOUT), _subscribed(plan, arrivals):
+    remaining = [0] * (plan.publications // plan.batch)
+    async with asyncio.timeout(TIMEOUT), subscribed(plan, lambda: Subscriber(plan, arrivals)):
         cpu, started = cpu_seconds(plan.pid), time.perf_counter()
         async with asyncio.TaskGroup() as publishers:
             for _ in range(plan.publishers):

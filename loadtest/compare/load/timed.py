@@ -1,0 +1,168 @@
+"""Many WebSocket subscribers, and how long each delivery to them took at a steady rate.
+
+    python -m loadtest.compare.load.timed '<json of Plan>'
+
+Publications are due at instants fixed in advance, and every one carries its own: the time of a
+delivery runs from there to its arrival here. If a server stands still, all publications that
+were due meanwhile show it. Who publishes is a process of its own, which reads the same plan from
+its arguments: it must not be late because deliveries are read here. Some publications at the
+beginning, for everybody to get warm, carry no instant and do not count.
+
+Among the subscribers may be some that subscribe and then never read. Prints one line of JSON, a
+`Timed`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import sys
+import time
+from array import array
+from collections.abc import Sequence
+
+import msgspec
+import uvloop
+
+from loadtest.compare.load.subscribers import (
+    MARK,
+    Arrivals,
+    Plan,
+    Subscriber,
+    publication,
+    subscribed,
+)
+from loadtest.compare.processes import cpu_seconds, resident
+
+__all__ = ["STAMP", "Pace", "Timed"]
+
+DIGITS = 16
+STAMP = MARK.decode() + "0" * DIGITS
+"""What the data of a publication begins with: microseconds of the monotonic clock, or nought."""
+PATIENCE = 120.0
+"""Seconds; a server that has more to do than it can takes longer than planned."""
+LOOK_SECONDS = 0.05
+SMALL = 4 * 1024
+"""Bytes that the kernel takes for one that does not read, so that it is soon full."""
+
+
+class Pace(msgspec.Struct, frozen=True):
+    plan: Plan
+    rate: float
+    """Publications per second."""
+    warm: int
+    """Publications before anything counts; they are among those of the plan."""
+    stalled: int = 0
+    """Subscribers more that do not read."""
+
+
+class Timed(msgspec.Struct, frozen=True):
+    p50: float
+    p99: float
+    """Milliseconds."""
+    cpu_seconds: float
+    """Of the server, while all was published."""
+    grown: int
+    """Bytes by which the server's resident set grew at most, from the first publication on."""
+
+
+class Timing(Subscriber):
+    """Notes how old every delivery is."""
+
+    def __init__(self, plan: Plan, arrivals: Arrivals, ages: array[float]) -> None:
+        super().__init__(plan, arrivals)
+        self._ages = ages
+
+    def _count(self, seen: bytes) -> bytes:
+        now, arrived = time.monotonic(), 0
+        at = seen.find(MARK)
+        while 0 <= at <= len(seen) - len(STAMP):
+            due = int(seen[at + len(MARK) : at + len(STAMP)])
+            if due:
+                self._ages.append(now - due * 1e-6)
+            arrived += 1
+            at = seen.find(MARK, at + len(STAMP))
+        self._arrivals.add(arrived)
+        return seen[at:] if at >= 0 else seen[-2:]
+
+
+class Stalled(Subscriber):
+    """Subscribes, and reads no more."""
+
+    def _open(self, seen: bytes) -> None:
+        super()._open(seen)
+        if self.subscribed.done():
+            self._transport.pause_reading()
+
+
+async def run(pace: Pace) -> Timed:
+    plan = pace.plan
+    arrivals = Arrivals(plan.subscribers * plan.publications)
+    ages: array[float] = array("d")
+    stalled = msgspec.structs.replace(plan, subscribers=pace.stalled)
+    async with (
+        asyncio.timeout(PATIENCE),
+        subscribed(plan, lambda: Timing(plan, arrivals, ages)),
+        subscribed(stalled, lambda: Stalled(plan, arrivals), SMALL),
+    ):
+        cpu, before = cpu_seconds(plan.pid), resident(plan.pid)
+        publisher = asyncio.create_task(_published(pace))
+        most = before
+        while not (publisher.done() and arrivals.complete.is_set()):
+            await asyncio.sleep(LOOK_SECONDS)
+            most = max(most, resident(plan.pid))
+            if publisher.done():
+                publisher.result()
+        cpu = cpu_seconds(plan.pid) - cpu
+    if arrivals.left:
+        raise RuntimeError(f"{-arrivals.left} deliveries too many")
+    found = sorted(ages)
+    p50, p99 = (found[len(found) * part // 100] * 1e3 for part in (50, 99))
+    return Timed(p50, p99, cpu, most - before)
+
+
+async def _published(pace: Pace) -> None:
+    """Let another process publish all of it. Raises RuntimeError if it could not."""
+    told = msgspec.json.encode(pace).decode()
+    command = (sys.executable, "-m", "loadtest.compare.load.timed", "publish", told)
+    publisher = await asyncio.create_subprocess_exec(*command)
+    if await publisher.wait():
+        raise RuntimeError("publishing failed: see above")
+
+
+def publish(pace: Pace) -> None:
+    """Publish at the instants that are due, on one connection; O(1) publications are in memory.
+
+    A server that is behind is waited for, and the publications that were due meanwhile follow
+    at once: their time runs already.
+    """
+    plan, period = pace.plan, 1 / pace.rate
+    connection = http.client.HTTPConnection("127.0.0.1", plan.port, timeout=PATIENCE)
+    connection.connect()
+    first = time.monotonic() + period
+    for number in range(plan.publications):
+        due = first + number * period
+        time.sleep(max(0.0, due - time.monotonic()))
+        stamp = 0 if number < pace.warm else round(due * 1e6)
+        connection.sock.sendall(publication(plan, plan.body.replace(STAMP, _stamp(stamp), 1)))
+        with http.client.HTTPResponse(connection.sock, method="POST") as response:
+            response.begin()
+            response.read()
+            if response.status // 100 != 2:
+                raise ConnectionError(f"publishing was refused: {response.status}")
+
+
+def _stamp(microseconds: int) -> str:
+    return f"{MARK.decode()}{microseconds:0{DIGITS}d}"
+
+
+def main(arguments: Sequence[str]) -> None:
+    pace = msgspec.json.decode(arguments[-1], type=Pace)
+    if arguments[0] == "publish":
+        publish(pace)
+    else:
+        sys.stdout.write(msgspec.json.encode(uvloop.run(run(pace))).decode())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
