@@ -18,7 +18,14 @@ from engine.effects import Effect
 from engine.engine import Engine
 from engine.errors import EngineError
 from engine.keyspace import Keyspace, Value, text
-from engine.limits import FixedWindow, LimitRule, SlidingWindow, TokenBucket
+from engine.limits import (
+    Amended,
+    FixedWindow,
+    LimitRule,
+    SlidingLog,
+    SlidingWindow,
+    TokenBucket,
+)
 from engine.ranking import Ranking, Submit
 from engine.sortedset import SortedSet
 from engine.stream import Stream
@@ -27,6 +34,10 @@ RULES: list[LimitRule] = [
     TokenBucket(3, SECOND, 5),
     FixedWindow(3, SECOND),
     SlidingWindow(3, SECOND),
+]
+AMENDED = [
+    Amended(SlidingLog(3, SECOND), RULES[0].parameters),
+    Amended(RULES[0], RULES[0].parameters, "proportional"),
 ]
 RANKING = Ranking(max_entries=3)
 
@@ -143,6 +154,18 @@ def act(engine: Engine, verb: int, n: int, m: int) -> None:
             engine.hashes.put(b"H" + key, {b"f": other} if m else {})
         case 15:
             engine.channels.remove_history(b"h" + key)
+        case 18:
+            engine.leases.acquire(b"L" + key, 2, b"%d" % m, (m + 1) * SECOND)
+        case 19:
+            engine.leases.renew(b"L" + key, b"%d" % m, SECOND)
+        case 20:
+            engine.leases.release(b"L" + key, b"%d" % m)
+        case 21:
+            engine.buckets.take_all([(b"b%d" % at, AMENDED[m % 2], n) for at in range(m % 3 + 1)])
+        case 22:
+            engine.buckets.adjust(b"b" + key, AMENDED[m % 2], m - 3)
+        case 23:
+            engine.hashes.patch(b"H" + key, {b"g": other} if m else {}, [b"f"] if n else [])
         case _:
             engine.channels.renew_epochs(b"h")
 
@@ -150,7 +173,7 @@ def act(engine: Engine, verb: int, n: int, m: int) -> None:
 @given(
     st.lists(
         st.tuples(
-            st.integers(0, 17), st.integers(0, 2), st.integers(0, 6), st.integers(0, 2 * SECOND)
+            st.integers(0, 23), st.integers(0, 2), st.integers(0, 6), st.integers(0, 2 * SECOND)
         ),
         max_size=120,
     )
