@@ -55,6 +55,8 @@ class SelfProbe:
         self._clock = clock
         self._channel = f"\x00probe:{secrets.token_hex(8)}"
         self._count = 0
+        self._is_there = False
+        """The hub knows of the subscription, whether or not anything comes by it."""
         self._under_way: dict[bytes, float] = {}
         """Words that were accepted and not heard, and when they were sent; UNHEARD at most."""
 
@@ -86,11 +88,8 @@ class SelfProbe:
     def hold(self, fan: Fan, data: bytes, kept: int, dropped: int) -> None:
         """Never called: it does not lag."""
 
-    def stop(self) -> None:
-        """A hole in what came is no harm: the next word is as good."""
-
-    def break_off(self) -> None:
-        """There is no connection to end. See ``stop``."""
+    def lose(self, channel: str) -> None:
+        """A hole in what came is no harm: the next round begins anew."""
 
     # Who publishes
 
@@ -120,13 +119,20 @@ class SelfProbe:
             raise
 
     async def _subscribe(self) -> None:
+        self._leave()  # something may have been lost
         arrival = self._hub.arrive(self, self._channel)
+        self._is_there = True
         try:
             await self._channels.subscribe(self._channel.encode())
         except BaseException:
-            self._hub.leave(self, self._channel)
+            self._leave()
             raise
         self._hub.go_live(arrival, Position(0, ""), Flavour(), repeats=False)
+
+    def _leave(self) -> None:
+        if self._is_there:
+            self._is_there = False
+            self._hub.leave(self, self._channel)
 
     def _note(self, amiss: str) -> None:
         if amiss != self.amiss:

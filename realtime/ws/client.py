@@ -256,6 +256,7 @@ class Client:
         self.since = self.door.now()
         told = None if admission.token is None else admission.token.info
         info = ClientInfo(self.id, self.user, told)
+        self._outbox.on_lost = self.lost
         self._subscriptions = Subscriptions(self.door, self._outbox, info, self._on_expiry)
         self.door.clients.enter(self)
 

@@ -62,11 +62,8 @@ class Subscriber(Protocol):
     def hold(self, fan: Fan, data: bytes, kept: int, dropped: int) -> None:
         """Hold ``kept`` framed publications while it lags; ``dropped`` more are not among them."""
 
-    def stop(self) -> None:
-        """Something was lost on the way to it, and what comes next must not reach it. O(fans)."""
-
-    def break_off(self) -> None:
-        """End the connection after ``stop``; whoever is at the other end comes back."""
+    def lose(self, channel: str) -> None:
+        """Something was lost on the way to it; nothing more comes there until it begins anew."""
 
 
 class Fan:

@@ -33,7 +33,7 @@ from realtime.ws.delta import whole_push
 from realtime.ws.fan import DeltaFan, Fan, Flavour, Subscriber
 from realtime.ws.framing import Encode
 from realtime.ws.messages import push
-from realtime.ws.topic import Arrival, Topic
+from realtime.ws.topic import Arrival, Place, Topic
 from realtime.ws.turn import flush
 from realtime.ws.wheel import Wheel
 
@@ -42,8 +42,8 @@ __all__ = ["Arrival", "Hub"]
 TICK = 0.1
 """Seconds. How coarse pings and timeouts are; all of them are of whole seconds."""
 
-BREAKS_PER_TURN = 64
-"""Connections closed before others get their turn: each costs some 30 µs."""
+LOSSES_PER_TURN = 64
+"""Subscribers told of a hole before others get their turn: each costs some 30 µs."""
 
 
 class Hub:
@@ -78,8 +78,8 @@ class Hub:
         self._booked: list[Subscriber] = []
         """Those with something queued."""
         self._is_due = False
-        self._stopped: dict[Subscriber, None] = {}
-        """In this order their connections will be closed."""
+        self._lost: dict[Place, None] = {}
+        """In this order they will be told."""
 
     async def run(self) -> None:
         """Keep time for the connections, until cancelled."""
@@ -117,14 +117,14 @@ class Hub:
         """Publications of the channel may be missing here: its subscribers come back and recover.
 
         Also those who are about to be: what they read of the history may be older than the
-        hole. At once nothing more is sent to them; their connections are then closed a few per
-        turn of the loop. The subscribers of a live board stay: see `LiveBoards`. O(subscribers).
+        hole. At once nothing more of it is sent to them; they are then told, a few per turn of
+        the loop. The subscribers of a live board stay: see `LiveBoards`. O(subscribers).
         """
         topic = self._topics.get(channel)
         if topic is None or topic.channel.startswith(LIVE_PREFIX):
             return
-        for subscriber in topic.subscribers():
-            self._stop(subscriber)
+        for subscriber, name in topic.places():
+            self._lose(subscriber, name)
 
     def announce(self, channel: str, kind: bytes, body: bytes) -> None:
         """Tell those who asked that somebody joined or left; ``body`` says who, as JSON. O(1)."""
@@ -147,14 +147,14 @@ class Hub:
         """Complete a subscription, with what was published since the position it ``had``.
 
         ``repeats``: the backend may deliver again what the history already held. False, and
-        nothing is done, if something between the position and now is missing.
+        nothing is done, if something between the position and now is missing, or may be.
         """
         subscriber, channel, buffer = arrival
         missed = _continued(buffer, had)
-        if missed is None:
-            return False
         topic = self._topics[channel.encode()]
-        del topic.stream.arrivals[subscriber, channel]
+        is_whole = topic.stream.arrivals.pop((subscriber, channel), None) is not None
+        if missed is None or not is_whole:
+            return False
         shown = [delivered for delivered in missed if topic.shows(delivered[0])]
         encode = whole_push if flavour.delta else subscriber.framing.publication
         subscriber.queue([encode(topic.head, *delivered) for delivered in shown])
@@ -174,11 +174,8 @@ class Hub:
         stream = topic.stream
         topic.count -= 1
         stream.arrivals.pop((subscriber, channel), None)
-        stream.stops.pop((subscriber, channel), None)
-        fan = subscriber.fans.pop(channel, None)
-        if fan is not None:
-            topic.leave(fan, subscriber)
-            self.subscriptions -= 1
+        self._lost.pop((subscriber, channel), None)
+        self._take_out(topic, subscriber)
         if topic.empty and stream is not topic:
             del stream.views[channel.encode()]
         for each in {topic, stream}:
@@ -223,19 +220,33 @@ class Hub:
     def count_close(self, code: int) -> None:
         self.closes[code] = self.closes.get(code, 0) + 1
 
-    def _stop(self, subscriber: Subscriber) -> None:
-        """What comes next must not reach it: it would come after a hole."""
-        subscriber.stop()
-        if not self._stopped:
-            asyncio.get_running_loop().call_soon(self._break_off)
-        self._stopped[subscriber] = None
+    def _lose(self, subscriber: Subscriber, channel: str) -> None:
+        """What comes next there must not reach it: it would come after a hole.
 
-    def _break_off(self) -> None:
-        for subscriber in list(islice(self._stopped, BREAKS_PER_TURN)):
-            del self._stopped[subscriber]
-            subscriber.break_off()
-        if self._stopped:
-            asyncio.get_running_loop().call_soon(self._break_off)
+        It stays on the topic, without being sent anything, until it leaves.
+        """
+        topic = self._topics[channel.encode()]
+        if topic.stream.arrivals.pop((subscriber, channel), None) is not None:
+            return  # it will learn when it wants to go live
+        self._take_out(topic, subscriber)
+        if not self._lost:
+            asyncio.get_running_loop().call_soon(self._tell_losses)
+        self._lost[subscriber, channel] = None
+
+    def _tell_losses(self) -> None:
+        for subscriber, channel in list(islice(self._lost, LOSSES_PER_TURN)):
+            del self._lost[subscriber, channel]
+            subscriber.lose(channel)
+        if self._lost:
+            asyncio.get_running_loop().call_soon(self._tell_losses)
+
+    def _take_out(self, topic: Topic, subscriber: Subscriber) -> None:
+        """No publication of the topic reaches it any more, not even those that are pending."""
+        topic.stream.stops.pop((subscriber, topic.channel), None)
+        fan = subscriber.fans.pop(topic.channel, None)
+        if fan is not None:
+            topic.leave(fan, subscriber)
+            self.subscriptions -= 1
 
     def _topic(self, channel: str) -> Topic:
         """The topic of a channel, which may be new, and then its stream's, too."""
@@ -285,11 +296,11 @@ class Hub:
         for (subscriber, channel), stop in list(topic.stops.items()):
             had = stop.offset if epoch == stop.epoch else 0
             if item.offset > had + 1:
-                self._stop(subscriber)
+                self._lose(subscriber, channel)
             elif item.offset <= had and self._topics[channel.encode()].shows(item):
                 self.deliveries += subscriber.fans[channel].skip(subscriber)
             if item.offset >= had:
-                del topic.stops[subscriber, channel]
+                topic.stops.pop((subscriber, channel), None)
 
 
 def _continued(

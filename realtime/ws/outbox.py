@@ -40,11 +40,11 @@ class Outbox:
         "_hub",
         "_limit",
         "_retired",
-        "_stopped",
         "_transport",
         "fans",
         "framing",
         "lags",
+        "on_lost",
         "sink",
     )
 
@@ -56,10 +56,7 @@ class Outbox:
         close: Callable[[Close], None],
         framing: Framing = WEBSOCKET,
     ) -> None:
-        """``close`` is called when more than ``limit`` bytes wait, and when something was lost.
-
-        It is to call ``drop`` or ``finish``.
-        """
+        """``close`` is called when more than ``limit`` bytes wait; it is to call ``drop``."""
         transport.set_write_buffer_limits(HIGH_WATER)
         self.fans: dict[str, Fan] = {}
         self.lags = False
@@ -73,7 +70,8 @@ class Outbox:
         self._collected_bytes = 0
         self._held: Held | None = None
         self._retired = False
-        self._stopped = False
+        self.on_lost: Callable[[str], None] = _ignore_loss
+        """Called with a channel on which nothing more comes, for something was lost."""
 
     @property
     def waiting(self) -> int:
@@ -104,9 +102,6 @@ class Outbox:
 
     def finish(self, last: bytes, *, half_close: bool = False) -> None:
         """Write the last bytes, after all that came before them; later ones are discarded."""
-        if self._stopped:
-            self.drop(last)
-            return
         self.flush()
         self.sink(last)
         self._retire()
@@ -120,22 +115,16 @@ class Outbox:
             self._transport.write(last)
         self._retire()
 
-    def stop(self) -> None:
-        """Discard what is held and all that comes, but for the last bytes."""
-        if not self._retired:
-            self._forget()
-            self._stopped = True
-            self._route()
-
-    def break_off(self) -> None:
-        """End the connection: it was stopped because of a hole in what it was to get."""
-        self._close(codes.CLOSE_INSUFFICIENT_STATE)
+    def lose(self, channel: str) -> None:
+        """See `realtime.ws.fan.Subscriber`."""
+        self.on_lost(channel)
 
     def cut(self) -> None:
         """The transport is gone."""
         self._forget()
         self._retire()
         self._close = _ignore
+        self.on_lost = _ignore_loss
 
     def pause(self) -> None:
         """The transport's buffer is over its mark."""
@@ -157,7 +146,7 @@ class Outbox:
     def hold(self, fan: Fan, data: bytes, kept: int, dropped: int) -> None:
         """What a channel that may drop has for a connection that lags."""
         self.flush()  # what was collected comes before it
-        if self._retired or self._stopped:
+        if self._retired:
             return
         held = self._held = self._held or Held()
         fixed = self.waiting - held.loose
@@ -171,7 +160,7 @@ class Outbox:
         self._route()
 
     def _route(self) -> None:
-        if self._retired or self._stopped:
+        if self._retired:
             self.sink = _discard
         else:
             self.sink = self._hold if self.lags else self._transport.write
@@ -205,3 +194,7 @@ def _discard(data: bytes) -> None:
 
 def _ignore(close: Close) -> None:
     """It has ended already; and the connection is not kept alive by being called back."""
+
+
+def _ignore_loss(channel: str) -> None:
+    """There is nobody yet, or nobody any more, who could begin anew."""

@@ -45,7 +45,7 @@ NOWHERE = Position(0, "")
 class Subscription:
     """One channel of one client."""
 
-    __slots__ = ("by_server", "expiry", "info", "is_present", "who")
+    __slots__ = ("by_server", "expiry", "has_joined", "info", "is_present", "who")
 
     def __init__(self, info: ClientInfo, who: bytes, wish: Wish) -> None:
         self.info = info
@@ -53,6 +53,8 @@ class Subscription:
         """The same as JSON, for joins, leaves and publications."""
         self.by_server = wish.by_server
         self.is_present = wish.is_present
+        self.has_joined = False
+        """Others were told of it, and are to be told when it ends."""
         self.expiry: Expiry | None = None
 
 
@@ -148,6 +150,7 @@ class Subscriptions:
         if not self._hub.go_live(arrival, start.had, flavour, repeats=repeats):
             await self.lose(channel)
             return
+        subscription.has_joined = True
         self._hub.announce(channel, b"join", messages.joined(subscription.who, first=is_first))
         if wish.expires != math.inf:
             self.prolong(channel, wish.expires)
@@ -159,7 +162,6 @@ class Subscriptions:
             return False
         if found.expiry is not None:
             found.expiry.clear()
-        joined = channel in self._outbox.fans
         is_last = False
         last_here = self._hub.leave(self._outbox, channel)
         try:
@@ -171,7 +173,7 @@ class Subscriptions:
                 if found.is_present:
                     is_last = await self._channels.leave(channel, self._info.client)
             finally:
-                if joined:
+                if found.has_joined:
                     self._hub.announce(channel, b"leave", messages.left(found.who, last=is_last))
         return True
 

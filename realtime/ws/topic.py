@@ -18,7 +18,7 @@ from realtime.ws.fan import DeltaFan, Fan, Flavour, Subscriber
 from realtime.ws.framing import Framing
 from realtime.ws.messages import push_head
 
-__all__ = ["Arrival", "Topic"]
+__all__ = ["Arrival", "Place", "Topic"]
 
 
 SEPARATORS = b".:"
@@ -77,11 +77,15 @@ class Topic:
     def empty(self) -> bool:
         return not (self.count or self.views)
 
-    def subscribers(self) -> list[Subscriber]:
+    def places(self) -> list[Place]:
         """All that its publications concern, complete or not, those of its views among them."""
-        topics = (self, *self.views.values())
-        complete = [it for topic in topics for fan in topic.fans for it in fan.subscribers()]
-        return [*complete, *(subscriber for subscriber, _ in self.arrivals)]
+        complete = [
+            (subscriber, topic.channel)
+            for topic in (self, *self.views.values())
+            for fan in topic.fans
+            for subscriber in fan.subscribers()
+        ]
+        return [*complete, *self.arrivals]
 
     def fan(self, flavour: Flavour, framing: Framing) -> Fan:
         """Where a subscription belongs. O(fans)."""
