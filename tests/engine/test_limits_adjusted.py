@@ -1,0 +1,42 @@
+"""What is given back, and what is settled to another cost."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.clock import ManualClock
+from engine.engine import Engine
+from engine.limits import LimitRule, SlidingWindow
+from tests.engine.test_limits import KEY, rules, traffic
+
+
+@given(rules, traffic, st.lists(st.integers(-30, 30), max_size=20))
+def test_what_is_given_back_never_makes_more_than_full(
+    rule: LimitRule, steps: list[tuple[int, int]], adjustments: list[int]
+) -> None:
+    clock = ManualClock()
+    engine = Engine(clock)
+    for (pause, cost), by in zip(steps, adjustments, strict=False):
+        clock.advance(pause)
+        before = engine.buckets.take(KEY, rule, cost)
+        after = engine.buckets.adjust(KEY, rule, by)
+        assert 0 <= after.remaining <= rule.limit
+        if by >= 0:
+            assert after.remaining == max(0, before.remaining - by)
+        elif not isinstance(rule, SlidingWindow):  # there, what the last window spent weighs less
+            assert after.remaining == min(rule.limit, before.remaining - by)
+        if after.remaining == rule.limit and after.reset_after == 0:
+            assert engine.strings.get(KEY) is None
+
+
+@given(rules, st.integers(1, 20), st.integers(0, 20))
+def test_an_estimate_that_is_settled_leaves_what_the_real_cost_would_have_left(
+    rule: LimitRule, estimate: int, real: int
+) -> None:
+    estimated, charged = Engine(ManualClock()), Engine(ManualClock())
+    estimate, real = min(estimate, rule.limit), min(real, rule.limit)
+    estimated.buckets.take(KEY, rule, estimate)
+    after = estimated.buckets.adjust(KEY, rule, real - estimate)
+    charged.buckets.take(KEY, rule, real)
+    assert after == charged.buckets.take(KEY, rule, 0)
