@@ -13,8 +13,6 @@ from realtime.errors import InvalidInput, NotFound
 from realtime.services.explaining import state_text
 from realtime.services.limits import Limits, Override, Penalty, RuleSpec, Tier, Wish
 
-DAY = 86_400 * SECOND
-
 
 @pytest.fixture
 def clock() -> ManualClock:
