@@ -15,7 +15,8 @@ from realtime.access import Access
 from realtime.embedded import Embedded
 from realtime.http import api
 from realtime.http.openapi import document
-from realtime.services import Services
+from realtime.services import DEFAULT_NAMESPACES, Services
+from realtime.services.namespaces import Namespaces
 from realtime.state import ServiceState
 from tests.http.contract import Contract
 from tests.redis.servers import RedisServer
@@ -72,17 +73,21 @@ async def serve(services: Services, clock: ManualClock) -> AsyncIterator[House]:
 
 
 @asynccontextmanager
-async def housed(store: str, request: pytest.FixtureRequest) -> AsyncIterator[House]:
+async def housed(
+    store: str, request: pytest.FixtureRequest, namespaces: Namespaces = DEFAULT_NAMESPACES
+) -> AsyncIterator[House]:
     """A house over one of STORES."""
     if store == "embedded":
         clock = ManualClock()
-        async with serve(Embedded(clock).services, clock) as house:
+        async with serve(Embedded(clock, namespaces=namespaces).services, clock) as house:
             yield house
         return
     server: RedisServer = request.getfixturevalue("frozen_redis")
     assert server.clock is not None
-    async with opened(server) as on, serve(Services.on(on.backend), server.clock) as house:
-        yield house
+    async with opened(server) as on:
+        services = Services.on(on.backend, namespaces)
+        async with serve(services, server.clock) as house:
+            yield house
 
 
 @pytest.fixture(params=STORES)
