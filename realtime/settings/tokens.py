@@ -81,6 +81,12 @@ class TokenSettings:
         None, text("NAME"), TOKENS, "What the claim aud must be, or hold."
     )
     token_issuer: str | None = option(None, text("NAME"), TOKENS, "What the claim iss must be.")
+    token_grace: float = option(
+        25.0,
+        number(0, 3600),
+        TOKENS,
+        "How long after its end a token may still be replaced, before a connection is closed.",
+    )
     token_admin: bool = option(
         False, switch(), TOKENS, "Whether the claim scopes may grant the feature admin."
     )

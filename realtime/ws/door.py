@@ -72,6 +72,7 @@ class Options:
             deflate=settings.ws_deflate,
             deflate_bytes=settings.ws_deflate_bytes,
             max_channels=settings.ws_max_channels,
+            token_grace=settings.token_grace,
             personal_channels=settings.personal_channels,
             rates=Rates(
                 commands=settings.ws_command_rate,

@@ -45,6 +45,7 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "token_jwks_refresh": ("60", 60.0),
     "token_audience": ("game", "game"),
     "token_issuer": ("https://login.example", "https://login.example"),
+    "token_grace": ("5", 5.0),
     "token_admin": ("true", True),
     "allowed_origins": (", ".join(ORIGINS), ORIGINS),
     "max_body": ("65536", 65_536),
