@@ -62,6 +62,10 @@ class Rulebook:
         except NotFound:
             return None
 
+    def ready(self, rule: str) -> Rule | None:
+        """The rule as it is kept in this process, without asking the store; for hot paths."""
+        return self._rules.peek(rule)
+
     async def names(self, after: str = "", limit: int = 1_000) -> list[str]:
         """Rules by name, those after ``after``. O(rules)."""
         if after:

@@ -149,6 +149,10 @@ class Rule(NamedTuple):
         reason = reason_of(decision)
         return _new(Verdict, (self.name, self.spec, decision, self.build, False, reason))
 
+    def is_plainly(self, spec: RuleSpec) -> bool:
+        """Whether ``spec``, from the first and for everybody alike, is all there is to it."""
+        return self.build is not None and self.spec == spec
+
     def judged(self, term: Term, decision: Decision, reason: Reason) -> Verdict:
         """Of a rule with terms."""
         allowed = decision.allowed or self.spec.shadow
