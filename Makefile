@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help serve test check crash bench clean lock
+.PHONY: help serve test check crash storm bench clean lock
 
 help:           ## List these targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -23,6 +23,10 @@ check: .venv/test  ## Lint, formatting and types.
 
 crash: .venv/test  ## Kill a service 200 times per level of durability; REALTIME_CRASH_ROUNDS=20 is less.
 	$(BIN)/python -m tests.crash
+
+storm: .venv/test  ## 200 clients that do anything at any time, for a minute, on every store.
+	REALTIME_STORM_SECONDS=60 REALTIME_STORM_CLIENTS=200 $(BIN)/python -m pytest \
+		tests/ws/test_great_storm.py -o log_cli=true -o log_cli_level=INFO $(ARGS)
 
 bench: .venv/bench  ## Measure side by side with what people use today.
 	$(BIN)/python -m loadtest.compare $(ARGS)
