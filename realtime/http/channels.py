@@ -27,7 +27,7 @@ from realtime.services.publishing import MAX_HISTORY, MAX_TAGS, MAX_VERSION, His
 __all__ = ["OPERATIONS"]
 
 TAG: Feature = "channels"
-READ, PUBLISH = Scope(TAG, "read"), Scope(TAG, "publish")
+READ, WRITE, PUBLISH = Scope(TAG, "read"), Scope(TAG, "write"), Scope(TAG, "publish")
 
 MAX_CHANNELS = 1_000
 MAX_PAGE = 1_000
@@ -267,6 +267,20 @@ async def read_history(channels: Channels, path: ChannelPath, query: HistoryQuer
 
 
 @operation(
+    "DELETE",
+    "/v1/channels/{channel}/messages",
+    tag=TAG,
+    scope=WRITE,
+    summary="Remove the history of a channel",
+    errors=(NotFound,),
+)
+async def remove_history(channels: Channels, path: ChannelPath) -> None:
+    """Its position lives on: whoever was up to date still is. What a pattern shows of it stays,
+    until the history of the pattern is removed."""
+    await channels.remove_history(path.channel)
+
+
+@operation(
     "GET",
     "/v1/channels",
     tag=TAG,
@@ -313,6 +327,7 @@ OPERATIONS = (
     publish,
     broadcast,
     read_history,
+    remove_history,
     read_active_channels,
     read_presence,
 )

@@ -205,3 +205,13 @@ async def test_the_history_tells_of_the_client_that_published(house: House) -> N
     await house.services.channels.publish("news", b"1", info=b'{"user":"ada"}')
     page = (await house.http.get(NEWS)).json()
     assert page["publications"] == [{"offset": 1, "data": 1, "info": {"user": "ada"}}]
+
+
+async def test_a_history_is_removed_and_its_position_stays(http: httpx.AsyncClient) -> None:
+    made = (await http.post(NEWS, json={"data": 1})).json()
+    for _ in range(2):
+        assert (await http.delete(NEWS)).status_code == 204
+    kept = (await http.get(NEWS)).json()
+    assert kept["publications"] == []
+    assert (kept["offset"], kept["epoch"]) == (made["offset"], made["epoch"])
+    assert (await http.post(NEWS, json={"data": 2})).json()["offset"] == 2

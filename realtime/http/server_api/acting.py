@@ -12,9 +12,9 @@ from msgspec import Meta, Raw
 
 from realtime.errors import InvalidInput
 from realtime.governing import Close, GovernsClients
-from realtime.http.channels import TAG
+from realtime.http.channels import WRITE as WRITE_CHANNELS
 from realtime.http.clients import MAX_SPARED, WRITE, present
-from realtime.http.operation import Body, Scope
+from realtime.http.operation import Body
 from realtime.http.server_api.method import method
 from realtime.http.server_api.reading import ChannelRequest, keeping_history
 from realtime.http.server_api.shapes import NOTHING, Empty, Flag, Instant, Since, Target, json_of
@@ -105,7 +105,7 @@ async def api_refresh(clients: GovernsClients | None, body: RefreshRequest) -> E
     return Empty()
 
 
-@method(Scope(TAG, "write"))
+@method(WRITE_CHANNELS)
 async def api_history_remove(channels: Channels, body: ChannelRequest) -> Empty:
     keeping_history(channels, body.channel)
     await channels.remove_history(body.channel)
