@@ -1,126 +1,112 @@
 """The verbs of leaderboards: `engine.ranking` applied to what lies in the keyspace.
 
 A board without entries is absent. The metadata of members lies in a hash beside the board,
-and goes when the member goes. n is the number of entries on the board.
+and goes when the member goes. n is the number of entries on the board. What is done for rules
+that need more than the sorted set itself stands in `engine.entries`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from engine import ranking as rank
-from engine.core import Core, number
-from engine.hashes import Hashes
-from engine.ranking import Entry, Page, Ranking, Standing, Submission, Submit
+from engine.boardreads import PLAIN, BoardReads
+from engine.core import number
+from engine.entries import META, SLICE
+from engine.placedset import PlacedSet
+from engine.ranking import Ranking, Submission, Submit
 from engine.sortedset import SortedSet
 
 __all__ = ["Boards"]
 
-META = b":meta"
-"""What a board's key is followed by where its members' metadata lies."""
 
-_EMPTY = SortedSet()
-
-
-class Boards:
+class Boards(BoardReads):
     """Sorted sets with the rules of a board, which the caller passes."""
 
-    __slots__ = ("_clock", "_core", "_deadlines", "_hashes", "_values")
-
-    def __init__(self, core: Core, hashes: Hashes) -> None:
-        self._core = core
-        self._hashes = hashes
-        self._clock = core.clock
-        self._values = core.keyspace.values
-        self._deadlines = core.keyspace.deadlines
+    __slots__ = ()
 
     def submit(self, key: bytes, ranking: Ranking, entry: Submit) -> Submission:
         """Bring one score in. O(log n). Raises OutOfBounds, and then nothing was changed."""
+        if not ranking.plain or entry[3] is not None:
+            return self.submit_many([(key, ranking)], [entry])[0]
         now = self._clock()
-        board = self._find(key, now)
+        board = self._find(key, ranking, now)
         if board is None:
             return self._submit_first(key, ranking, entry, now)
         answer = rank.submit(board, ranking, entry[0], entry[1])
         if answer[5]:  # changed
             self._changed(key, entry, answer[1], now)
-            if ranking.max_entries is not None and self._trim(key, board, ranking, now):
+            if ranking.max_entries is not None and self._entries.trim(key, board, ranking, now):
                 return answer._replace(rank=rank.rank(board, ranking, entry.member))
         return answer
 
     def submit_many(
-        self, targets: Sequence[tuple[bytes, Ranking]], entries: Sequence[Submit]
+        self,
+        targets: Sequence[tuple[bytes, Ranking]],
+        entries: Sequence[Submit],
+        overtaken: int = 0,
     ) -> list[Submission]:
         """Bring every score to every target, in order, all or nothing. O(log n) each.
 
-        Ranks are those after the last, previous ranks those before the first. Raises
-        OutOfBounds, and then nothing was changed. The targets must be distinct.
+        Ranks are those after the last, previous ranks those before the first. With ``overtaken``
+        each answer names up to so many of those whom its member has passed when its turn came.
+        Raises OutOfBounds, and then nothing was changed. The targets must be distinct.
         """
         if len({key for key, _ in targets}) != len(targets):
             raise ValueError("the same board is named twice")
         now = self._core.clock()
         plans = []
         for key, ranking in targets:
-            board = self._find(key, now) or SortedSet()
-            plans.append((key, ranking, board, _plan(board, ranking, entries)))
-        return [answer for plan in plans for answer in self._carry_out(*plan, now)]
+            board = self._find(key, ranking, now)
+            plans.append((key, ranking, board, self._plan(key, board, ranking, entries, now)))
+        return [answer for plan in plans for answer in self._carry_out(*plan, overtaken, now)]
 
-    def remove(self, key: bytes, member: bytes) -> bool:
+    def remove(self, key: bytes, member: bytes, ranking: Ranking = PLAIN) -> bool:
         """Whether the member was on the board. O(log n)."""
         now = self._core.clock()
-        board = self._find(key, now)
+        board = self._find(key, ranking, now)
         if board is None or member not in board:
             return False
-        self._remove(key, board, [member], now)
+        self._entries.remove(key, board, [member], now)
         return True
 
-    def size(self, key: bytes) -> int:
-        """How many entries the board has. O(1)."""
-        return len(self._read(key))
+    def drop(self, keys: Sequence[bytes]) -> bool:
+        """Delete a board, the first of the keys, and what lies beside it. O(1), and the time to
+        free it. Whoever goes on reading after a position can tell, see ``onward``."""
+        return self._entries.drop(list(keys), self._core.clock())
 
-    def standing(self, key: bytes, ranking: Ranking, member: bytes) -> Standing | None:
-        """Where the member stands. O(log n)."""
+    def adapt(self, key: bytes, ranking: Ranking, start: int) -> int | None:
+        """Bring what is there in line with rules that have changed, a slice at a time.
+
+        Answers where to go on, None at the end. Begin at 0. Safe to begin anew at any time.
+        O(SLICE log n)."""
         now = self._core.clock()
-        board = self._find(key, now) or _EMPTY
-        score = board.score(member)
-        if score is None:
+        board = self._core.keyspace.typed(key, now, SortedSet, "zset")
+        if board is None:
             return None
-        place = rank.rank(board, ranking, member)
-        assert place is not None
-        note = (self._hashes.live(key + META, now) or {}).get(member)
-        return Standing(Entry(place, member, score, note), len(board))
+        if ranking.entry_ttl is None:
+            self._entries.stay_for_good(key, now)
+        if ranking.ranks != "dense":
+            board.forget_distinct()
+        if self._entries.trim(key, board, ranking, now, SLICE):
+            return start
+        if ranking.ties == "member" and isinstance(board, PlacedSet) and board.placed:
+            self._entries.forget_places(key, board, SLICE)
+            return start
+        if ranking.entry_ttl is None:
+            return None
+        return self._give_deadlines(key, ranking.entry_ttl, board, start, now)
 
-    def page(self, key: bytes, ranking: Ranking, offset: int, limit: int) -> Page:
-        """Entries from ``offset``, best first. O(log n + limit)."""
-        return rank.page(self._read(key), ranking, offset, limit)
-
-    def page_by_score(
-        self, key: bytes, ranking: Ranking, scores: tuple[float, float], offset: int, limit: int
-    ) -> Page:
-        """As ``page``, of the entries within ``(minimum, maximum)``, both included."""
-        return rank.page_by_score(self._read(key), ranking, *scores, offset, limit)
-
-    def members(self, key: bytes, ranking: Ranking, members: Sequence[bytes]) -> Page:
-        """The entries of those members who are on the board, best first. O(log n) each."""
-        board = self._read(key)
-        rows = {member: score for member in members if (score := board.score(member)) is not None}
-        entries = [
-            Entry(place, member, score)
-            for member, score in rows.items()
-            if (place := rank.rank(board, ranking, member)) is not None
-        ]
-        entries.sort(key=lambda entry: board.index(entry.member, reverse=ranking.descending) or 0)
-        return Page(len(board), entries)
-
-    def around(self, key: bytes, ranking: Ranking, member: bytes, radius: int) -> Page | None:
-        """A full page with the member in its middle, or None. O(log n + radius)."""
-        return rank.around(self._read(key), ranking, member, radius)
-
-    def with_metadata(self, key: bytes, page: Page) -> Page:
-        """The page with the metadata of its members. O(rows)."""
-        notes = self._hashes.live(key + META, self._core.clock()) or {}
-        return Page(
-            page.total, [entry._replace(metadata=notes.get(entry.member)) for entry in page.entries]
-        )
+    def _give_deadlines(
+        self, key: bytes, ttl: int, board: SortedSet, start: int, now: int
+    ) -> int | None:
+        """Entries move meanwhile, so that some may be missed: then all are looked at again."""
+        members = [member for member, _ in board.slice(start, start + SLICE)]
+        self._entries.stay(key, self._entries.without_deadline(key, members, now), ttl, now)
+        if start + SLICE < len(board):
+            return start + SLICE
+        return None if self._entries.with_deadline(key, now) >= len(board) else 0
 
     def _submit_first(self, key: bytes, ranking: Ranking, entry: Submit, now: int) -> Submission:
         """As ``submit``, to a board that is absent: it comes into being with its first entry."""
@@ -130,36 +116,88 @@ class Boards:
         self._changed(key, entry, answer.score, now)
         return answer
 
-    def _find(self, key: bytes, now: int) -> SortedSet | None:
-        board = self._values.get(key)
-        if type(board) is SortedSet and key not in self._deadlines:
-            return board  # nearly always; the rest is for what may have expired
-        return self._core.keyspace.typed(key, now, SortedSet, "zset")
-
-    def _read(self, key: bytes) -> SortedSet:
-        return self._find(key, self._core.clock()) or _EMPTY
+    def _plan(
+        self,
+        key: bytes,
+        board: SortedSet | None,
+        ranking: Ranking,
+        entries: Sequence[Submit],
+        now: int,
+    ) -> list[_Step]:
+        """What each entry leads to, the earlier ones counted in; changes nothing."""
+        scores: dict[bytes, float] = {}
+        ids: set[bytes] = set()
+        steps: list[_Step] = []
+        for entry in entries:
+            before = scores.get(entry.member)
+            if before is None and board is not None:
+                before = board.score(entry.member)
+            if entry.id is not None:
+                if entry.id in ids or self._entries.is_known(key, entry.id, now):
+                    steps.append(_Step(entry, before, before, True))
+                    continue
+                ids.add(entry.id)
+            score = rank.counting_score(ranking, before, entry.score)
+            scores[entry.member] = score
+            steps.append(_Step(entry, before, score, False))
+        return steps
 
     def _carry_out(
-        self, key: bytes, ranking: Ranking, board: SortedSet, plan: list[_Step], now: int
+        self,
+        key: bytes,
+        ranking: Ranking,
+        board: SortedSet | None,
+        plan: list[_Step],
+        overtaken: int,
+        now: int,
     ) -> list[Submission]:
-        before = [rank.rank(board, ranking, entry.member) for entry, _, _ in plan]
-        if plan and not board:
-            self._core.keyspace.put(key, board)
-        for entry, _, score in plan:
-            if board.add(entry.member, score):
-                self._changed(key, entry, score, now)
-        self._trim(key, board, ranking, now)
+        accepted = [step.entry for step in plan if not step.repeated]
+        if board is None:
+            board = self._entries.create(key, ranking) if accepted else SortedSet()
+        before = [rank.rank(board, ranking, step.entry.member) for step in plan]
+        passed = self._enter(key, ranking, board, plan, overtaken, now)
+        ids = [entry.id for entry in accepted if entry.id is not None]
+        if ids:
+            self._entries.note_ids(key, ids, now)
+        self._entries.trim(key, board, ranking, now)
+        if ranking.entry_ttl is not None:
+            staying = dict.fromkeys(e.member for e in accepted if e.member in board)
+            self._entries.stay(key, list(staying), ranking.entry_ttl, now)
         return [
             Submission(
-                entry.member,
-                score,
-                rank.rank(board, ranking, entry.member),
+                step.entry.member,
+                step.entry.score if step.score is None else step.score,
+                rank.rank(board, ranking, step.entry.member),
                 previous_rank,
-                previous_score,
-                score != previous_score,
+                step.before,
+                step.score != step.before,
+                tuple(entry for entry in passers if entry.member in board),
+                step.repeated,
             )
-            for (entry, previous_score, score), previous_rank in zip(plan, before, strict=True)
+            for step, previous_rank, passers in zip(plan, before, passed, strict=True)
         ]
+
+    def _enter(
+        self,
+        key: bytes,
+        ranking: Ranking,
+        board: SortedSet,
+        plan: list[_Step],
+        limit: int,
+        now: int,
+    ) -> list[tuple[rank.Entry, ...]]:
+        """Set the scores of a plan; whom each has passed."""
+        passed: list[tuple[rank.Entry, ...]] = []
+        for entry, before, score, _ in plan:
+            found: tuple[rank.Entry, ...] = ()
+            if score is not None and score != before:
+                member = entry.member
+                index = board.index(member, reverse=ranking.descending) if limit else None
+                self._entries.enter(key, board, entry, score, now)
+                if limit:
+                    found = rank.overtaken(board, ranking, member, (index, before), limit)
+            passed.append(found)
+        return passed
 
     def _changed(self, key: bytes, entry: Submit, score: float, now: int) -> None:
         effects = self._core.effects
@@ -169,34 +207,12 @@ class Boards:
         if entry.metadata is not None:
             self._hashes.update(key + META, {entry.member: entry.metadata}, now)
 
-    def _trim(self, key: bytes, board: SortedSet, ranking: Ranking, now: int) -> bool:
-        rows = rank.surplus(board, ranking)
-        if rows:
-            self._remove(key, board, [member for member, _ in rows], now)
-        return bool(rows)
 
-    def _remove(self, key: bytes, board: SortedSet, members: list[bytes], now: int) -> None:
-        for member in members:
-            board.remove(member)
-        self._core.announce(b"ZREM", key, *members)
-        self._hashes.remove(key + META, members, now)
-        if not board:
-            self._core.keyspace.delete(key)
+class _Step(NamedTuple):
+    """An entry, the score that counted before it, and the one that counts after it; None: the
+    member is not on the board."""
 
-
-_Step = tuple[Submit, float | None, float]
-"""An entry, the score that counted before it, and the one that counts after it."""
-
-
-def _plan(board: SortedSet, ranking: Ranking, entries: Sequence[Submit]) -> list[_Step]:
-    """What each entry leads to, the earlier ones counted in; changes nothing."""
-    scores: dict[bytes, float] = {}
-    steps: list[_Step] = []
-    for entry in entries:
-        before = scores.get(entry.member)
-        if before is None:
-            before = board.score(entry.member)
-        score = rank.counting_score(ranking, before, entry.score)
-        scores[entry.member] = score
-        steps.append((entry, before, score))
-    return steps
+    entry: Submit
+    before: float | None
+    score: float | None
+    repeated: bool

@@ -1,25 +1,27 @@
 """Leaderboards: what a sorted set means to players.
 
 A board is a sorted set with a `Ranking`: which end is first, which of a player's scores
-counts, how equal scores share ranks, what is out of bounds, how many may stay. Ranks are
-1-based. Ties are ordered as Redis orders them: by the member's bytes, mirrored on a
-descending board.
+counts, how equal scores are ordered and share ranks, what is out of bounds, how many may stay
+and for how long. Ranks are 1-based. Ties are ordered as Redis orders them, by the member's
+bytes, mirrored on a descending board; or, in a `PlacedSet`, by who was first.
 
 Pure: works on a `SortedSet` that the caller holds. n is the number of entries.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Literal, NamedTuple
 
 from engine.errors import OutOfBounds
 from engine.sortedset import Row, SortedSet
 
-__all__ = ["Entry", "Keep", "Page", "Ranking", "Standing", "Submission", "Submit"]
+__all__ = ["Entry", "Keep", "Page", "Ranking", "Ranks", "Standing", "Submission", "Submit", "Ties"]
 
 Keep = Literal["best", "latest", "sum"]
+Ranks = Literal["ordinal", "competition", "dense"]
+Ties = Literal["member", "first"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +30,40 @@ class Ranking:
 
     descending: bool = True
     keep: Keep = "best"
-    competition: bool = False
-    """Equal scores share a rank (1, 2, 2, 4); otherwise every entry has its own (1, 2, 3, 4)."""
+    ranks: Ranks = "ordinal"
+    """Whether every entry has a rank of its own (1, 2, 3, 4), or equal scores share one, and
+    what follows counts all of them (``competition``: 1, 2, 2, 4) or one (``dense``: 1, 2, 2, 3)."""
     max_entries: int | None = None
     min_score: float | None = None
     max_score: float | None = None
+    ties: Ties = "member"
+    """Of equal scores: by the bytes of the member, or whoever reached it first is first."""
+    entry_ttl: int | None = None
+    """Microseconds after a member's last submit in which the entry leaves the board."""
+    authoritative: bool = False
+    """Users may not submit. For services: the engine knows no users."""
+    plain: bool = field(init=False, repr=False, compare=False)
+    """Nothing has to be looked after but the sorted set itself."""
+
+    def __post_init__(self) -> None:
+        is_plain = self.ties == "member" and self.entry_ttl is None and self.ranks != "dense"
+        object.__setattr__(self, "plain", is_plain)
 
 
 class Submit(NamedTuple):
-    """One score on its way in. ``metadata`` is stored if this score comes to count."""
+    """One score on its way in. ``metadata`` is stored if this score comes to count.
 
+    What has an ``id`` counts once on a board: see `engine.entries.IDS_KEPT`.
+    """
+
+    member: bytes
+    score: float
+    metadata: bytes | None = None
+    id: bytes | None = None
+
+
+class Entry(NamedTuple):
+    rank: int
     member: bytes
     score: float
     metadata: bytes | None = None
@@ -53,13 +79,10 @@ class Submission(NamedTuple):
     previous_rank: int | None
     previous_score: float | None
     changed: bool
-
-
-class Entry(NamedTuple):
-    rank: int
-    member: bytes
-    score: float
-    metadata: bytes | None = None
+    overtaken: tuple[Entry, ...] = ()
+    """Who stood ahead before and stands behind now, nearest first, as many as were asked for."""
+    repeated: bool = False
+    """A score with the same id was submitted before, so this one was passed over."""
 
 
 class Page(NamedTuple):
@@ -81,7 +104,7 @@ _new = tuple.__new__  # half the time of a named tuple's own constructor; a subm
 
 def rank(board: SortedSet, ranking: Ranking, member: bytes) -> int | None:
     """The member's rank, or None. O(log n)."""
-    if not ranking.competition:
+    if ranking.ranks == "ordinal":
         index = board.index(member, reverse=ranking.descending)
         return None if index is None else index + 1
     score = board.score(member)
@@ -89,13 +112,18 @@ def rank(board: SortedSet, ranking: Ranking, member: bytes) -> int | None:
 
 
 def counting_score(ranking: Ranking, before: float | None, score: float) -> float:
-    """The score that counts after ``score`` came in. Raises OutOfBounds."""
+    """The score that counts after ``score`` came in. Raises OutOfBounds.
+
+    Bounds hold for what is to be stored: what leaves the score as it was is never refused.
+    """
     if before is not None:
         if ranking.keep == "best":
             if (score <= before) is ranking.descending:
-                score = before
+                return before
         elif ranking.keep == "sum":
             score = before + score
+        if score == before:
+            return before
     low, high = ranking.min_score, ranking.max_score
     if (low is not None and score < low) or (high is not None and score > high):
         raise OutOfBounds(f"score {score} is outside {low}..{high}", score)
@@ -105,13 +133,16 @@ def counting_score(ranking: Ranking, before: float | None, score: float) -> floa
 
 
 def submit(board: SortedSet, ranking: Ranking, member: bytes, score: float) -> Submission:
-    """Bring a score in, and answer both ranks. O(log n). Raises OutOfBounds."""
+    """Bring a score in, by rules that are plain, and answer both ranks. O(log n).
+
+    Raises OutOfBounds.
+    """
     before = board.score(member)
     score = counting_score(ranking, before, score)
     if score == before:
         place = rank(board, ranking, member)
-        return _new(Submission, (member, score, place, place, before, False))
-    if ranking.competition:
+        return _new(Submission, (member, score, place, place, before, False, (), False))
+    if ranking.ranks != "ordinal":
         previous = None if before is None else rank(board, ranking, member)
         board.add(member, score)
         return Submission(member, score, rank(board, ranking, member), previous, before, True)
@@ -122,63 +153,79 @@ def submit(board: SortedSet, ranking: Ranking, member: bytes, score: float) -> S
         if left is not None:
             left = size - 1 - left  # whoever moves leaves the size as it was
     previous = None if left is None else left + 1
-    return _new(Submission, (member, score, entered + 1, previous, before, True))
+    return _new(Submission, (member, score, entered + 1, previous, before, True, (), False))
 
 
-def surplus(board: SortedSet, ranking: Ranking) -> list[Row]:
-    """The worst entries beyond ``max_entries``. O(log n + surplus)."""
-    most = ranking.max_entries
-    if most is None or len(board) <= most:
+def surplus(board: SortedSet, ranking: Ranking, limit: int | None = None) -> list[Row]:
+    """The worst entries beyond ``max_entries``, or the worst ``limit`` of them.
+
+    O(log n + their number).
+    """
+    most, size = ranking.max_entries, len(board)
+    if most is None or size <= most:
         return []
-    return board.slice(most, len(board), reverse=ranking.descending)
+    first = most if limit is None else max(most, size - limit)
+    return board.slice(first, size, reverse=ranking.descending)
 
 
-def page(board: SortedSet, ranking: Ranking, offset: int, limit: int) -> Page:
-    """Entries from ``offset`` (0-based, best first). O(log n + limit)."""
-    rows = board.slice(offset, offset + limit, reverse=ranking.descending)
-    return Page(len(board), ranked(board, ranking, rows, offset))
+def overtaken(
+    board: SortedSet,
+    ranking: Ranking,
+    member: bytes,
+    before: tuple[int | None, float | None],
+    limit: int,
+) -> tuple[Entry, ...]:
+    """Whom the member has passed, nearest first; ``before`` are its index and score before.
 
-
-def page_by_score(
-    board: SortedSet, ranking: Ranking, minimum: float, maximum: float, offset: int, limit: int
-) -> Page:
-    """As ``page``, of the entries within the scores; ``total`` counts those. O(log n + limit)."""
-    start, stop = board.by_score(minimum, maximum)
-    size = len(board)
-    if ranking.descending:
-        start, stop = size - stop, size - start
-    first = start + offset
-    rows = board.slice(first, min(stop, first + limit), reverse=ranking.descending)
-    return Page(stop - start, ranked(board, ranking, rows, first))
-
-
-def around(board: SortedSet, ranking: Ranking, member: bytes, radius: int) -> Page | None:
-    """``radius`` entries on either side; at an end the page slides to stay full. As ``page``."""
+    Who was not on the board stood behind everybody. Where equal scores share a rank, neither of
+    two is ahead. O(log n + limit).
+    """
     index = board.index(member, reverse=ranking.descending)
     if index is None:
-        return None
-    rows = 2 * radius + 1
-    return page(board, ranking, max(0, min(index - radius, len(board) - rows)), rows)
+        return ()
+    previous_index, previous_score = before
+    if ranking.ranks == "ordinal":
+        start = index + 1
+        stop = len(board) if previous_index is None else previous_index + 1
+    else:
+        score = board.score(member)
+        assert score is not None
+        start = better(board, ranking, score, inclusive=True)
+        stop = len(board) if previous_score is None else better(board, ranking, previous_score)
+    rows = board.slice(start, min(stop, start + limit), reverse=ranking.descending)
+    return tuple(ranked(board, ranking, rows, start))
+
+
+def better(board: SortedSet, ranking: Ranking, score: float, *, inclusive: bool = False) -> int:
+    """How many entries have a better score, or at least this one. O(log n)."""
+    if ranking.descending:
+        return len(board) - board.below(score, inclusive=not inclusive)
+    return board.below(score, inclusive=inclusive)
 
 
 def ranked(board: SortedSet, ranking: Ranking, rows: list[Row], first: int) -> list[Entry]:
     """Give consecutive rows their ranks; the first stands at index ``first``."""
-    if not ranking.competition:
+    if ranking.ranks == "ordinal":
         return [
             Entry(number, member, score) for number, (member, score) in enumerate(rows, first + 1)
         ]
     entries: list[Entry] = []
     shared, last = 0, None
+    is_dense = ranking.ranks == "dense"
     for number, (member, score) in enumerate(rows, first + 1):
         if score != last:
             # Only the first row of a page can share its rank with rows before the page.
-            shared = number if entries else _shared_rank(board, ranking, score)
+            if not entries:
+                shared = _shared_rank(board, ranking, score)
+            else:
+                shared = shared + 1 if is_dense else number
             last = score
         entries.append(Entry(shared, member, score))
     return entries
 
 
 def _shared_rank(board: SortedSet, ranking: Ranking, score: float) -> int:
-    if ranking.descending:
-        return len(board) - board.below(score, inclusive=True) + 1
-    return board.below(score) + 1
+    if ranking.ranks != "dense":
+        return better(board, ranking, score) + 1
+    below = board.distinct_below(score, inclusive=ranking.descending)
+    return (board.distinct() - below if ranking.descending else below) + 1

@@ -23,9 +23,10 @@ from typing import NamedTuple, Protocol
 from engine.channel import Recovery, recover, recover_latest
 from engine.departures import HARVEST, Claimed, Departure, DepartureKeys, Due
 from engine.errors import EngineError, NotAnInteger, OutOfBounds, WrongType
-from engine.ranking import Entry, Keep, Page, Ranking, Standing, Submission, Submit
+from engine.ranking import Entry, Keep, Page, Ranking, Ranks, Standing, Submission, Submit, Ties
 from engine.sessions import Patched
 from engine.sessions import StoredSession as Session
+from engine.standings import EntryPosition, Histogram, Onward
 from realtime.backends.base_channels import (
     ChannelListener,
     Channels,
@@ -90,9 +91,11 @@ __all__ = [
     "Due",
     "EngineError",
     "Entry",
+    "EntryPosition",
     "FixedWindow",
     "Guard",
     "Hashes",
+    "Histogram",
     "History",
     "ImmediateBuckets",
     "Keep",
@@ -101,6 +104,7 @@ __all__ = [
     "LimitRule",
     "LossListener",
     "NotAnInteger",
+    "Onward",
     "OutOfBounds",
     "OutOfTime",
     "Page",
@@ -114,6 +118,7 @@ __all__ = [
     "Publication",
     "Published",
     "Ranking",
+    "Ranks",
     "Recovery",
     "Saturated",
     "Session",
@@ -126,6 +131,7 @@ __all__ = [
     "Submission",
     "Submit",
     "Take",
+    "Ties",
     "TokenBucket",
     "Values",
     "Watches",
@@ -148,7 +154,7 @@ class WritesRefused(BackendUnavailable):
 class Board(NamedTuple):
     """A leaderboard as a store sees it: its key and its rules.
 
-    The metadata of its members lies in the hash ``key + b":meta"``.
+    What else belongs to it lies beside the key: see `engine.entries`.
     """
 
     key: bytes
@@ -216,10 +222,16 @@ class Hashes(Protocol):
 class SortedSets(Protocol):
     """Leaderboards. Every answer shows one instant. Offsets are 0-based, ranks 1-based."""
 
-    async def submit(self, board: Board, entries: Sequence[Submit]) -> list[Submission]:
-        """All or nothing, in order. Raises OutOfBounds if a score is out of the board's bounds."""
+    async def submit(
+        self, board: Board, entries: Sequence[Submit], *, overtaken: int = 0
+    ) -> list[Submission]:
+        """All or nothing, in order. Raises OutOfBounds if a score is out of the board's bounds.
 
-    async def submit_to(self, boards: Sequence[Board], entry: Submit) -> list[Submission]:
+        With ``overtaken``, up to so many of those whom each member has passed are named."""
+
+    async def submit_to(
+        self, boards: Sequence[Board], entry: Submit, *, overtaken: int = 0
+    ) -> list[Submission]:
         """One score to several boards, all or nothing; one answer per board."""
 
     async def remove(self, board: Board, member: bytes) -> bool: ...
@@ -251,6 +263,34 @@ class SortedSets(Protocol):
     async def around(
         self, board: Board, member: bytes, radius: int, *, metadata: bool = False
     ) -> Page | None: ...
+
+    async def around_score(
+        self, board: Board, score: float, radius: int, *, metadata: bool = False
+    ) -> Page:
+        """``radius`` entries that are better, and ``radius`` that are not; at an end the page
+        slides to stay full."""
+
+    async def onward(
+        self, board: Board, after: EntryPosition | None, limit: int, *, metadata: bool = False
+    ) -> Onward:
+        """The entries behind a position, whether or not anybody stands there now; None: from
+        the first one on."""
+
+    async def at_percentile(self, board: Board, percentile: float) -> Standing | None:
+        """The last entry of which so many per cent stand no better; None: there is none."""
+
+    async def histogram(self, board: Board, bounds: Sequence[float] | int) -> Histogram:
+        """Between each two of the bounds, which ascend; of a number, over so many equal buckets
+        from the lowest score to the highest."""
+
+    async def drop(self, board: Board) -> bool:
+        """Delete it and all that lies beside it; whether there was anything. It is remembered
+        for a month, see ``Onward.generation``."""
+
+    async def adapt(self, board: Board, start: int) -> int | None:
+        """Bring what is there in line with rules that have changed, a slice at a time.
+
+        Answers where to go on, None at the end. Begin at 0; to begin anew does no harm."""
 
 
 class Sessions(Protocol):

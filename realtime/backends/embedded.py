@@ -14,16 +14,12 @@ from engine.clock import Clock
 from engine.engine import Engine
 from realtime.backends.base import (
     Backend,
-    Board,
-    Page,
     Patched,
     Session,
     SessionKeys,
-    Standing,
-    Submission,
-    Submit,
     WritesRefused,
 )
+from realtime.backends.embedded_boards import SortedSets
 from realtime.backends.embedded_channels import (
     ALL_ADMITTED,
     Admission,
@@ -60,7 +56,7 @@ def backend(engine: Engine, admission: Admission = ALL_ADMITTED) -> Backend:
         values=_Values(engine, admission),
         counters=_Counters(engine, admission),
         hashes=_Hashes(engine, admission),
-        sorted_sets=_SortedSets(engine, admission),
+        sorted_sets=SortedSets(engine, admission),
         buckets=Buckets(engine, admission),
         leases=Leases(engine, admission),
         sessions=_Sessions(engine, admission),
@@ -143,62 +139,6 @@ class _Hashes:
     ) -> None:
         self._admit()
         self._hashes.patch(key, changes, removals)
-
-
-class _SortedSets:
-    def __init__(self, engine: Engine, admission: Admission) -> None:
-        self._boards = engine.boards
-        self._admit = admission.admit
-
-    async def submit(self, board: Board, entries: Sequence[Submit]) -> list[Submission]:
-        self._admit()
-        if len(entries) == 1:
-            return [self._boards.submit(*board, entries[0])]
-        return self._boards.submit_many([board], entries)
-
-    async def submit_to(self, boards: Sequence[Board], entry: Submit) -> list[Submission]:
-        self._admit()
-        return self._boards.submit_many(boards, [entry])
-
-    async def remove(self, board: Board, member: bytes) -> bool:
-        self._admit()
-        return self._boards.remove(board.key, member)
-
-    async def size(self, board: Board) -> int:
-        return self._boards.size(board.key)
-
-    async def standing(self, board: Board, member: bytes) -> Standing | None:
-        return self._boards.standing(*board, member)
-
-    async def page(self, board: Board, offset: int, limit: int, *, metadata: bool = False) -> Page:
-        return self._described(board, self._boards.page(*board, offset, limit), metadata)
-
-    async def page_by_score(
-        self,
-        board: Board,
-        minimum: float,
-        maximum: float,
-        offset: int,
-        limit: int,
-        *,
-        metadata: bool = False,
-    ) -> Page:
-        page = self._boards.page_by_score(*board, (minimum, maximum), offset, limit)
-        return self._described(board, page, metadata)
-
-    async def members(
-        self, board: Board, members: Sequence[bytes], *, metadata: bool = False
-    ) -> Page:
-        return self._described(board, self._boards.members(*board, members), metadata)
-
-    async def around(
-        self, board: Board, member: bytes, radius: int, *, metadata: bool = False
-    ) -> Page | None:
-        page = self._boards.around(*board, member, radius)
-        return None if page is None else self._described(board, page, metadata)
-
-    def _described(self, board: Board, page: Page, metadata: bool) -> Page:
-        return self._boards.with_metadata(board.key, page) if metadata else page
 
 
 class _Sessions:

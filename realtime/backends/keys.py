@@ -19,6 +19,7 @@ from urllib.parse import unquote_to_bytes
 from engine.departures import DepartureKeys
 
 __all__ = [
+    "BESIDE_BOARD",
     "BUCKETS_PREFIX",
     "DEPARTURE_SHARDS",
     "LIMIT_RULES",
@@ -48,6 +49,11 @@ __all__ = [
     "topic_key",
     "user_key",
 ]
+
+BESIDE_BOARD = (
+    b":meta", b":rules", b":version", b":ttl", b":ids", b":places", b":scores",
+)  # fmt: skip
+"""What a board's key is followed by where the rest of a board lies; all of it goes with it."""
 
 META = b":meta"
 RULES = b":rules"
@@ -93,7 +99,8 @@ def _in_slot_of(tag: bytes, name: bytes) -> bytes:
 
 
 def board_key(board: bytes) -> bytes:
-    """Sorted set member -> score; ``+ RULES``, ``+ META`` hashes; ``+ VERSION`` a counter."""
+    """Sorted set member -> score; ``+ RULES``, ``+ META`` hashes; ``+ VERSION`` a counter; and
+    what some rules need: see `engine.entries`."""
     return b"lb:" + _tagged(board)
 
 

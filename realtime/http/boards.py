@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from realtime.backends.base import Keep, Ranking
+from realtime.backends.base import Keep, Ranking, Ranks
 from realtime.http.operation import (
     Answer,
     Body,
@@ -25,7 +25,6 @@ TAG: Feature = "leaderboards"
 READ, ADMIN = Scope(TAG, "read"), Scope(TAG, "admin")
 
 Order = Literal["desc", "asc"]
-Ranks = Literal["ordinal", "competition"]
 Ties = Literal["member"]
 
 
@@ -87,7 +86,7 @@ async def configure_board(leaderboards: Leaderboards, path: BoardPath, body: Rul
     ranking = Ranking(
         descending=body.order == "desc",
         keep=body.keep,
-        competition=body.ranks == "competition",
+        ranks=body.ranks,
         max_entries=body.max_entries,
         min_score=body.min_score,
         max_score=body.max_score,
@@ -133,7 +132,7 @@ def _board(board: str, ranking: Ranking, size: int) -> Board:
         order="desc" if ranking.descending else "asc",
         keep=ranking.keep,
         ties="member",
-        ranks="competition" if ranking.competition else "ordinal",
+        ranks=ranking.ranks,
         max_entries=ranking.max_entries,
         min_score=None if low is None else json_score(low),
         max_score=None if high is None else json_score(high),

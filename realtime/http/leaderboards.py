@@ -318,7 +318,7 @@ def _submit(entry: NewScore | NewScoreOnBoards) -> Submit:
 
 
 def _submitted(done: Submission) -> Submitted:
-    member, score, rank, previous_rank, previous_score, changed = done
+    member, score, rank, previous_rank, previous_score, changed, _, _ = done
     return Submitted(
         member=member.decode(),
         score=json_score(score),

@@ -16,6 +16,7 @@ from realtime.backends.base import (
     OutOfBounds,
     Page,
     Ranking,
+    Ranks,
     Standing,
     Submission,
     Submit,
@@ -33,6 +34,11 @@ MAX_METADATA = 4 * 1024
 ChangeListener = Callable[[str], None]
 """Called with the name of a board whose entries may have changed."""
 
+_RANKS: dict[bytes, Ranks] = {
+    b"ordinal": "ordinal",
+    b"competition": "competition",
+    b"dense": "dense",
+}
 _KEEPS: dict[bytes, Keep] = {b"best": "best", b"latest": "latest", b"sum": "sum"}
 
 
@@ -174,7 +180,7 @@ def _fields(ranking: Ranking) -> dict[bytes, bytes]:
     fields = {
         b"order": b"desc" if ranking.descending else b"asc",
         b"keep": ranking.keep.encode(),
-        b"ranks": b"competition" if ranking.competition else b"ordinal",
+        b"ranks": ranking.ranks.encode(),
     }
     if ranking.max_entries is not None:
         fields[b"max_entries"] = b"%d" % ranking.max_entries
@@ -190,7 +196,7 @@ def _ranking(fields: Mapping[bytes, bytes]) -> Ranking:
     return Ranking(
         descending=fields.get(b"order") != b"asc",
         keep=_KEEPS[fields.get(b"keep", b"best")],
-        competition=fields.get(b"ranks") == b"competition",
+        ranks=_RANKS[fields.get(b"ranks", b"ordinal")],
         max_entries=None if entries is None else int(entries),
         min_score=None if low is None else float(low),
         max_score=None if high is None else float(high),

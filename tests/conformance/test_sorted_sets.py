@@ -26,10 +26,10 @@ async def rows(backend: Backend, board: Board, *page: int) -> list[tuple[int, by
 
 async def test_the_answer_says_what_became_of_the_score(backend: Backend) -> None:
     submit = backend.sorted_sets.submit
-    assert await submit(BOARD, [Submit(b"ada", 10)]) == [(b"ada", 10, 1, None, None, True)]
-    assert await submit(BOARD, [Submit(b"bob", 20)]) == [(b"bob", 20, 1, None, None, True)]
-    assert await submit(BOARD, [Submit(b"ada", 30)]) == [(b"ada", 30, 1, 2, 10, True)]
-    assert await submit(BOARD, [Submit(b"ada", 5)]) == [(b"ada", 30, 1, 1, 30, False)]
+    assert await submit(BOARD, [Submit(b"ada", 10)]) == [(b"ada", 10, 1, None, None, True, (), False)]
+    assert await submit(BOARD, [Submit(b"bob", 20)]) == [(b"bob", 20, 1, None, None, True, (), False)]
+    assert await submit(BOARD, [Submit(b"ada", 30)]) == [(b"ada", 30, 1, 2, 10, True, (), False)]
+    assert await submit(BOARD, [Submit(b"ada", 5)]) == [(b"ada", 30, 1, 1, 30, False, (), False)]
 
 
 async def test_ties_stand_as_redis_orders_them(backend: Backend) -> None:
@@ -40,7 +40,7 @@ async def test_ties_stand_as_redis_orders_them(backend: Backend) -> None:
 
 
 async def test_equal_scores_share_a_rank_in_competition(backend: Backend) -> None:
-    shared = board(competition=True)
+    shared = board(ranks="competition")
     await fill(backend, shared, a=3, b=2, c=2, d=1)
     assert [rank for rank, _, _ in await rows(backend, shared)] == [1, 2, 2, 4]
     assert await rows(backend, shared, 2, 2) == [(2, b"b", 2), (4, b"d", 1)]

@@ -70,7 +70,7 @@ def test_a_board_named_twice_is_refused() -> None:
 
 def test_an_ascending_competition_counts_those_below() -> None:
     engine = Engine(ManualClock())
-    lowest = Ranking(descending=False, competition=True)
+    lowest = Ranking(descending=False, ranks="competition")
     engine.boards.submit_many([(b"z", lowest)], [Submit(b"a", 1), Submit(b"b", 1), Submit(b"c", 2)])
     page = engine.boards.page(b"z", lowest, 0, 10)
     assert [entry.rank for entry in page.entries] == [1, 1, 3]

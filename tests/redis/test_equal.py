@@ -49,12 +49,12 @@ rankings = st.builds(
     Ranking,
     descending=st.booleans(),
     keep=st.sampled_from(["best", "latest", "sum"]),
-    competition=st.booleans(),
+    ranks=st.sampled_from(["ordinal", "competition"]),
     max_entries=st.none() | st.integers(1, 5),
     min_score=bounds,
     max_score=bounds,
 )
-free = rankings.map(lambda r: Ranking(r.descending, r.keep, r.competition, r.max_entries))
+free = rankings.map(lambda r: Ranking(r.descending, r.keep, r.ranks, r.max_entries))
 boards = st.builds(Board, st.sampled_from([b"1", b"2"]).map(board_key), free | rankings)
 pairs = st.tuples(rankings, free).map(
     lambda both: [Board(board_key(b"%d" % n), ranking) for n, ranking in enumerate(both, 1)]

@@ -26,12 +26,12 @@ def fill(pair: Pair, count: int, rules: Board = BOARD) -> None:
 
 
 @pytest.mark.parametrize("descending", [True, False])
-@pytest.mark.parametrize("competition", [True, False])
+@pytest.mark.parametrize("ranks", ["ordinal", "competition"])
 def test_a_batch_may_be_larger_than_what_lua_unpacks(
-    pair: Pair, descending: bool, competition: bool
+    pair: Pair, descending: bool, ranks: str
 ) -> None:
     """And so may a page, the members asked for, and the surplus of a board made smaller."""
-    rules = {"descending": descending, "competition": competition}
+    rules = {"descending": descending, "ranks": ranks}
     full = board(**rules)
     fill(pair, MORE_THAN_LUA_UNPACKS, full)
     fill(pair, 10, full)
@@ -47,10 +47,10 @@ def test_a_batch_may_be_larger_than_what_lua_unpacks(
 
 
 @pytest.mark.parametrize("descending", [True, False])
-@pytest.mark.parametrize("competition", [True, False])
-def test_every_page_of_a_board(pair: Pair, descending: bool, competition: bool) -> None:
+@pytest.mark.parametrize("ranks", ["ordinal", "competition"])
+def test_every_page_of_a_board(pair: Pair, descending: bool, ranks: str) -> None:
     """Around each member, at each offset, within each range of scores: the ends are the trouble."""
-    rules = board(descending=descending, competition=competition)
+    rules = board(descending=descending, ranks=ranks)
     fill(pair, 8, rules)
     pair.sorted_sets.around(rules, b"nobody", 2)
     for at in range(10):
@@ -84,9 +84,9 @@ def test_metadata_comes_with_a_score_that_changes_something_only(pair: Pair) -> 
 
 def test_a_member_who_is_trimmed_at_once_has_no_rank(pair: Pair) -> None:
     """Also where an equal score, which stays, has one."""
-    for competition in (True, False):
+    for ranks in ("ordinal", "competition"):
         pair.reset()
-        small = board(max_entries=2, competition=competition)
+        small = board(max_entries=2, ranks=ranks)
         fill(pair, 2, small)
         for entry in (Submit(b"a", 0.0, b"gone"), Submit(b"z", 0.0), Submit(b"a", -1.0)):
             pair.sorted_sets.submit(small, [entry])
@@ -171,7 +171,7 @@ def test_another_type_is_refused(pair: Pair) -> None:
         (Submit(b"m0", 9.0), BOARD, {"zscore": 1, "zadd": 1, "zrevrank": 2}),
         (Submit(b"m0", -9.0), BOARD, {"zscore": 1, "zrevrank": 1}),
         (Submit(b"m0", 9.0, b"n"), BOARD, {"zscore": 1, "zadd": 1, "zrevrank": 2, "hset": 1}),
-        (Submit(b"m0", 9.0), board(competition=True), {"zscore": 1, "zadd": 1, "zcount": 2}),
+        (Submit(b"m0", 9.0), board(ranks="competition"), {"zscore": 1, "zadd": 1, "zcount": 2}),
         (
             Submit(b"m0", 9.0),
             board(max_entries=9, descending=False, keep="latest"),

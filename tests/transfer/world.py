@@ -23,7 +23,7 @@ BATCH = 1_000
 RANKINGS = (
     Ranking(),
     Ranking(descending=False, keep="latest"),
-    Ranking(keep="sum", competition=True),
+    Ranking(keep="sum", ranks="competition"),
     Ranking(max_entries=1_000_000, min_score=-1e9, max_score=1e9),
 )
 ALGORITHMS: tuple[Algorithm, ...] = ("token_bucket", "sliding_window", "fixed_window")

@@ -8,27 +8,33 @@ doubles, the same errors.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
-from itertools import repeat
+from itertools import pairwise, repeat
 from typing import Any
 
 from engine.ranking import counting_score
-from realtime.backends.base import Board, Entry, Page, Ranking, Standing, Submission, Submit
-from realtime.backends.keys import META
+from realtime.backends.base import (
+    Board,
+    Entry,
+    EntryPosition,
+    Histogram,
+    Onward,
+    Page,
+    Ranking,
+    Standing,
+    Submission,
+    Submit,
+)
+from realtime.backends.keys import BESIDE_BOARD
+from realtime.backends.redis import boardscripts as scripts
+from realtime.backends.redis.boardscripts import double, keys_of, rich_keys, rules_of, shown
 from realtime.backends.redis.calls import Calls
-from realtime.backends.redis.scripts import load
+from realtime.backends.redis.scripts import Script
 from realtime.backends.redis.typed import TypedCalls
 
 __all__ = ["SortedSets"]
 
-SUBMIT = load("board_submit", "_board", "_submit", writes=True)
-SUBMIT_MANY = load("board_submit_many", "_chunks", "_board", "_submit", writes=True)
-REMOVE = load("board_remove", writes=True)
-STANDING = load("board_standing", "_board", writes=False)
-PAGE = load("board_page", "_chunks", "_board", writes=False)
-PAGE_BY_SCORE = load("board_page_by_score", "_chunks", "_board", writes=False)
-AROUND = load("board_around", "_chunks", "_board", writes=False)
-MEMBERS = load("board_members", "_chunks", "_board", writes=False)
+GENERATION_KEPT = 30 * 24 * 3600 * 1_000_000
+"""Microseconds for which it is known that a board was deleted."""
 
 _new = tuple.__new__  # half the time of a named tuple's own constructor; a page has many rows
 
@@ -42,32 +48,43 @@ class SortedSets:
     def __init__(self, calls: Calls) -> None:
         self._calls = TypedCalls(calls, "zset")
 
-    async def submit(self, board: Board, entries: Sequence[Submit]) -> list[Submission]:
-        if len(entries) != 1:
-            return await self._submit_many([board], entries)
-        member, score, note = entry = entries[0]
-        words = [member, _double(score)] if note is None else [member, _double(score), note]
-        keys = _keys(board, note is not None or board.ranking.max_entries is not None)
-        answer = await self._calls.run(SUBMIT, keys, *_rules(board.ranking), *words)
+    async def submit(
+        self, board: Board, entries: Sequence[Submit], *, overtaken: int = 0
+    ) -> list[Submission]:
+        if len(entries) != 1 or overtaken or entries[0].id is not None or not board.ranking.plain:
+            return await self._submit_many([board], entries, overtaken)
+        member, score, note, _ = entry = entries[0]
+        words = [member, double(score)] if note is None else [member, double(score), note]
+        keys = keys_of(board, note is not None or board.ranking.max_entries is not None)
+        answer = await self._calls.run(scripts.SUBMIT, keys, *rules_of(board.ranking), *words)
         if len(answer) == 1:
             raise _refusal(board.ranking, entry, answer[0])
         return [_submission(board.ranking, entry, *answer)]
 
-    async def submit_to(self, boards: Sequence[Board], entry: Submit) -> list[Submission]:
+    async def submit_to(
+        self, boards: Sequence[Board], entry: Submit, *, overtaken: int = 0
+    ) -> list[Submission]:
         if len({board.key for board in boards}) != len(boards):
             raise ValueError("the same board is named twice")
-        return await self._submit_many(boards, [entry]) if boards else []
+        return await self._submit_many(boards, [entry], overtaken) if boards else []
 
     async def remove(self, board: Board, member: bytes) -> bool:
-        removed: int = await self._calls.run(REMOVE, _keys(board), member)
+        if board.ranking.plain:
+            removed: int = await self._calls.run(scripts.REMOVE, keys_of(board), member)
+        else:
+            keys = rich_keys(board)
+            removed = await self._calls.run(scripts.REMOVE_RICH, keys, *shown(board), member)
         return removed > 0
 
     async def size(self, board: Board) -> int:
-        size: int = await self._calls.command(board.key, b"ZCARD", board.key)
+        if board.ranking.plain:
+            size: int = await self._calls.command(board.key, b"ZCARD", board.key)
+        else:
+            size = await self._calls.run(scripts.SIZE, rich_keys(board), *shown(board))
         return size
 
     async def standing(self, board: Board, member: bytes) -> Standing | None:
-        answer = await self._calls.run(STANDING, _keys(board), *_rules(board.ranking)[:2], member)
+        answer = await self._ask(scripts.STANDING, board, True, member)
         if answer is None:
             return None
         total, rank, score, note = answer
@@ -75,10 +92,7 @@ class SortedSets:
 
     async def page(self, board: Board, offset: int, limit: int, *, metadata: bool = False) -> Page:
         bounds = (b"%d" % max(0, offset), b"%d" % (offset + limit - 1))
-        answer = await self._calls.run(
-            PAGE, _keys(board, metadata), *_shown(board, metadata), *bounds
-        )
-        return _page(*answer)
+        return await self._page(scripts.PAGE, board, metadata, *bounds)
 
     async def page_by_score(
         self,
@@ -90,48 +104,98 @@ class SortedSets:
         *,
         metadata: bool = False,
     ) -> Page:
-        bounds = (_double(minimum), _double(maximum), b"%d" % offset, b"%d" % limit)
-        return _page(
-            *await self._calls.run(
-                PAGE_BY_SCORE, _keys(board, metadata), *_shown(board, metadata), *bounds
-            )
-        )
+        words = (double(minimum), double(maximum), b"%d" % offset, b"%d" % limit)
+        return await self._page(scripts.PAGE_BY_SCORE, board, metadata, *words)
 
     async def members(
         self, board: Board, members: Sequence[bytes], *, metadata: bool = False
     ) -> Page:
         wanted = list(dict.fromkeys(members))
-        total, scores, ranks, *notes = await self._calls.run(
-            MEMBERS, _keys(board, metadata), *_shown(board, metadata), *wanted
+        total, scores, ranks, indices, *notes = await self._ask(
+            scripts.MEMBERS, board, metadata, _flag(metadata), *wanted
         )
-        entries = [
-            _new(Entry, (rank, member, float(score), note))
-            for rank, member, score, note in zip(
-                ranks, wanted, scores, notes[0] if notes else repeat(None), strict=False
+        rows = sorted(
+            (index, rank, member, float(score), note)
+            for index, rank, member, score, note in zip(
+                indices, ranks, wanted, scores, notes[0] if notes else repeat(None), strict=False
             )
             if score is not None
-        ]
-        entries.sort(
-            key=lambda entry: (entry.score, entry.member), reverse=board.ranking.descending
         )
-        return Page(total, entries)
+        return Page(total, [_new(Entry, row[1:]) for row in rows])
 
     async def around(
         self, board: Board, member: bytes, radius: int, *, metadata: bool = False
     ) -> Page | None:
-        answer = await self._calls.run(
-            AROUND, _keys(board, metadata), *_shown(board, metadata), member, b"%d" % radius
+        answer = await self._ask(
+            scripts.AROUND, board, metadata, _flag(metadata), member, b"%d" % radius
         )
-        return None if answer is None else _page(*answer)
+        return None if answer is None else _page(board.ranking, *answer)
+
+    async def around_score(
+        self, board: Board, score: float, radius: int, *, metadata: bool = False
+    ) -> Page:
+        words = (double(score), b"%d" % radius)
+        return await self._page(scripts.AROUND_SCORE, board, metadata, *words)
+
+    async def onward(
+        self, board: Board, after: EntryPosition | None, limit: int, *, metadata: bool = False
+    ) -> Onward:
+        words = () if after is None else (double(after.score), after.stored)
+        plain = board.ranking.plain
+        keys = (*keys_of(board), board.key + b":generation") if plain else rich_keys(board)
+        found, last, generation = await self._calls.run(
+            scripts.ONWARD[plain], keys, *shown(board), _flag(metadata), b"%d" % limit, *words
+        )
+        page = _page(board.ranking, *found)
+        end = None if last is None else EntryPosition(page.entries[-1].score, last)
+        return Onward(page, end, int(generation or 0))
+
+    async def at_percentile(self, board: Board, percentile: float) -> Standing | None:
+        answer = await self._ask(scripts.AT_PERCENTILE, board, False, double(percentile))
+        page = _page(board.ranking, *answer)
+        return Standing(page.entries[0], page.total) if page.entries else None
+
+    async def histogram(self, board: Board, bounds: Sequence[float] | int) -> Histogram:
+        words = (b"%d" % bounds,) if isinstance(bounds, int) else (b"", *map(double, bounds))
+        total, edges, below = await self._ask(scripts.HISTOGRAM, board, False, *words)
+        return _histogram(total, [float(edge) for edge in edges], below)
+
+    async def drop(self, board: Board) -> bool:
+        keys = [board.key + b":generation", board.key]
+        keys += [board.key + end for end in BESIDE_BOARD]
+        gone: int = await self._calls.run(scripts.DROP, keys, b"%d" % GENERATION_KEPT)
+        return gone > 0
+
+    async def adapt(self, board: Board, start: int) -> int | None:
+        order, ranks, _, most, *_ = rules_of(board.ranking, True)
+        words = (order, ranks, most, b"%d" % start)
+        next_start: int | None = await self._calls.run(scripts.ADAPT, rich_keys(board), *words)
+        return next_start
+
+    async def _ask(
+        self, reading: dict[bool, Script], board: Board, metadata: bool, *words: bytes
+    ) -> Any:
+        script, keys = scripts.asked(reading, board, metadata)
+        return await self._calls.run(script, keys, *shown(board), *words)
+
+    async def _page(
+        self, reading: dict[bool, Script], board: Board, metadata: bool, *words: bytes
+    ) -> Page:
+        answer = await self._ask(reading, board, metadata, _flag(metadata), *words)
+        return _page(board.ranking, *answer)
 
     async def _submit_many(
-        self, boards: Sequence[Board], entries: Sequence[Submit]
+        self, boards: Sequence[Board], entries: Sequence[Submit], overtaken: int
     ) -> list[Submission]:
-        keys = [key for board in boards for key in _keys(board)]
-        words = [word for board in boards for word in _rules(board.ranking)]
-        for member, score, note in entries:
-            words += (member, _double(score), b"" if note is None else b"+" + note)
-        answers = await self._calls.run(SUBMIT_MANY, keys, *words)
+        is_rich = overtaken > 0 or any(entry.id is not None for entry in entries)
+        if is_rich or not all(board.ranking.plain for board in boards):
+            answers = await self._submit_rich(boards, entries, overtaken)
+        else:
+            keys = [key for board in boards for key in keys_of(board)]
+            words = [word for board in boards for word in rules_of(board.ranking)]
+            for member, score, note, _ in entries:
+                words += (member, double(score), _optional(note))
+            answers = await self._calls.run(scripts.SUBMIT_MANY, keys, *words)
         if type(answers[0]) is int:
             number, refused, before = answers
             raise _refusal(boards[number - 1].ranking, entries[refused - 1], before)
@@ -141,42 +205,52 @@ class SortedSets:
             for row in zip(entries, *answer, strict=True)
         ]
 
-
-def _keys(board: Board, metadata: bool = True) -> tuple[bytes, ...]:
-    """The keys of a step. While a slot moves between two servers, a step on several keys has to
-    wait until all have come, also for one that does not exist: none is named without need."""
-    return (board.key, board.key + META) if metadata else (board.key,)
-
-
-@lru_cache(maxsize=4096)
-def _rules(ranking: Ranking) -> tuple[bytes, ...]:
-    """The rules as the scripts take them; what there is no bound for is empty."""
-    bounds = (ranking.min_score, ranking.max_score)
-    return (
-        b"desc" if ranking.descending else b"asc",
-        b"competition" if ranking.competition else b"ordinal",
-        ranking.keep.encode(),
-        b"" if ranking.max_entries is None else b"%d" % ranking.max_entries,
-        *(b"" if bound is None else _double(bound) for bound in bounds),
-    )
+    async def _submit_rich(
+        self, boards: Sequence[Board], entries: Sequence[Submit], overtaken: int
+    ) -> Any:
+        words = [b"%d" % overtaken, b"%d" % len(boards)]
+        words += [word for board in boards for word in rules_of(board.ranking, True)]
+        for member, score, note, name in entries:
+            words += (member, double(score), _optional(note), _optional(name))
+        keys = [key for board in boards for key in rich_keys(board)]
+        return await self._calls.run(scripts.SUBMIT_RICH, keys, *words)
 
 
-def _shown(board: Board, metadata: bool) -> tuple[bytes, ...]:
-    order, ranks, *_ = _rules(board.ranking)
-    return order, ranks, b"1" if metadata else b"0"
+def _flag(metadata: bool) -> bytes:
+    return b"1" if metadata else b"0"
 
 
-def _double(number: float) -> bytes:
-    """The shortest text that reads back as the same double; never -0.0."""
-    return repr(number + 0.0).encode()
+def _optional(text: bytes | None) -> bytes:
+    return b"" if text is None else b"+" + text
 
 
 def _submission(
-    ranking: Ranking, entry: Submit, stored: Score, previous: int | None, rank: int | None
+    ranking: Ranking,
+    entry: Submit,
+    stored: Score,
+    previous: int | None,
+    rank: int | None,
+    known: int | None = None,
+    passed: list[Any] | None = None,
 ) -> Submission:
     before = None if stored is None else float(stored)
+    if known:
+        score = entry.score if before is None else before
+        return Submission(entry.member, score, rank, previous, before, False, (), True)
     score = counting_score(ranking, before, entry.score)
-    return _new(Submission, (entry.member, score, rank, previous, before, score != before))
+    others = () if passed is None else _overtaken(ranking, *passed)
+    return _new(
+        Submission,
+        (entry.member, score, rank, previous, before, score != before, others, False),
+    )
+
+
+def _overtaken(
+    ranking: Ranking, total: int, first: int, shared: int | None, rows: list[bytes], there: Any
+) -> tuple[Entry, ...]:
+    """Those on a page who are still on the board."""
+    entries = _page(ranking, total, first, shared, rows).entries
+    return tuple(entry for entry, stays in zip(entries, there, strict=True) if stays)
 
 
 def _refusal(ranking: Ranking, entry: Submit, stored: Score) -> Exception:
@@ -189,20 +263,33 @@ def _refusal(ranking: Ranking, entry: Submit, stored: Score) -> Exception:
 
 
 def _page(
-    total: int, first: int, shared: int | None, rows: list[bytes], notes: list[Any] | None = None
+    ranking: Ranking,
+    total: int,
+    first: int,
+    shared: int | None,
+    rows: list[bytes],
+    notes: list[Any] | None = None,
 ) -> Page:
     scores = [float(score) for score in rows[1::2]]
     ranks: Iterable[int] = range(first + 1, first + 1 + len(scores))
     if shared is not None:
-        ranks = _shared_ranks(shared, first + 1, scores)
+        ranks = _shared_ranks(ranking.ranks == "dense", shared, first + 1, scores)
     cells = zip(ranks, rows[::2], scores, notes or repeat(None), strict=False)
     return Page(total, [_new(Entry, row) for row in cells])
 
 
-def _shared_ranks(shared: int, number: int, scores: list[float]) -> Iterator[int]:
+def _shared_ranks(dense: bool, shared: int, number: int, scores: list[float]) -> Iterator[int]:
     """The ranks of consecutive rows where equal scores share one; that of the first is known."""
     last = scores[0]
     for at, score in enumerate(scores, number):
         if score != last:
-            shared, last = at, score
+            shared, last = shared + 1 if dense else at, score
         yield shared
+
+
+def _histogram(total: int, bounds: list[float], below: list[int]) -> Histogram:
+    """``below``: how many entries there are below each bound, and at the last one, too."""
+    if not bounds:
+        return Histogram(total, [], [], 0, 0)
+    counts = [high - low for low, high in pairwise(below)]
+    return Histogram(total, bounds, counts, below[0], total - below[-1])

@@ -1,35 +1,42 @@
--- Boards: `order` is 'desc' or 'asc'; `ranks` is 'competition' or 'ordinal'. Scores are texts or
--- numbers; a text that Redis wrote, or '%.17g', is the very same double.
+-- Boards that are a sorted set and nothing else; _rich.lua has the same names for all others.
+-- `order` is 'desc' or 'asc'; `ranks` is 'competition' or 'ordinal'. Scores are texts or numbers;
+-- a text that Redis wrote, or '%.17g', is the very same double. Indices count from 0, best first.
 
--- The 1-based rank of a member with this score; false where the score is.
-local function rank_of(board, order, ranks, member, score)
-  if ranks == 'ordinal' then
-    local index = redis.call(order == 'desc' and 'ZREVRANK' or 'ZRANK', board, member)
-    return index and index + 1
-  elseif not score then
-    return false
-  elseif order == 'desc' then
-    return redis.call('ZCOUNT', board, '(' .. score, '+inf') + 1
-  end
-  return redis.call('ZCOUNT', board, '-inf', '(' .. score) + 1
+local function open(keys, order, ranks)
+  return {key = keys[1], meta = keys[2], desc = order == 'desc', ranks = ranks}
 end
 
--- The rows at first <= index <= last, best first, as {total, first, rank of the first row (false:
--- ordinal), {member, score, ...}, {metadata, ...} if wanted}.
-local function page(board, meta, order, ranks, total, first, last, metadata)
-  local range = order == 'desc' and 'ZREVRANGE' or 'ZRANGE'
-  local rows = last < first and {} or redis.call(range, board, first, last, 'WITHSCORES')
-  local shared = false
-  if ranks == 'competition' and rows[1] then
-    shared = rank_of(board, order, ranks, rows[1], rows[2])
+local function score_of(board, member)
+  return redis.call('ZSCORE', board.key, member)
+end
+
+local function scores_of(board, members)
+  return gather('ZMSCORE', board.key, members)
+end
+
+local function index_of(board, member)
+  return redis.call(board.desc and 'ZREVRANK' or 'ZRANK', board.key, member)
+end
+
+-- How many entries have a better score.
+local function better(board, score)
+  if board.desc then
+    return redis.call('ZCOUNT', board.key, '(' .. score, '+inf')
   end
-  if metadata ~= '1' then
-    return {total, first, shared, rows}
+  return redis.call('ZCOUNT', board.key, '-inf', '(' .. score)
+end
+
+-- The 1-based rank of a member with this score; false where the score is.
+local function rank_of(board, member, score)
+  if board.ranks == 'ordinal' then
+    local index = index_of(board, member)
+    return index and index + 1
   end
-  local members = {}
-  for at = 1, #rows, 2 do
-    members[#members + 1] = rows[at]
-  end
-  return {total, first, shared, rows, gather('HMGET', meta, members)}
+  return score and better(board, score) + 1
+end
+
+-- {member, score, ...} at first <= index <= last.
+local function rows_of(board, first, last)
+  return redis.call(board.desc and 'ZREVRANGE' or 'ZRANGE', board.key, first, last, 'WITHSCORES')
 end
 

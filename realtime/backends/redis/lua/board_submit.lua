@@ -7,10 +7,11 @@ local order, ranks, keep, most, low, high, member, score, note = unpack(ARGV)
 local stored = redis.call('ZSCORE', board, member)
 local before = tonumber(stored)
 score = counting(order, keep, before, tonumber(score))
-if not is_allowed(score, tonumber(low), tonumber(high)) then
+if score ~= before and not is_allowed(score, tonumber(low), tonumber(high)) then
   return {stored}
 end
-local previous = stored and rank_of(board, order, ranks, member, stored)
+local seen = open(KEYS, order, ranks)
+local previous = stored and rank_of(seen, member, stored)
 if score == before then
   return {stored, previous, previous}
 end
@@ -23,4 +24,4 @@ local text = string.format('%.17g', score)
 if most ~= '' and trim(board, meta, order, tonumber(most)) then
   text = redis.call('ZSCORE', board, member)
 end
-return {stored, previous, rank_of(board, order, ranks, member, text)}
+return {stored, previous, rank_of(seen, member, text)}

@@ -17,7 +17,8 @@ local function plan_for(number)
   local board = KEYS[2 * number - 1]
   local plan = {
     board = board, meta = KEYS[2 * number], order = order, ranks = ranks, most = tonumber(most),
-    stored = gather('ZMSCORE', board, members), befores = {}, afters = {}
+    seen = open({board}, order, ranks), stored = gather('ZMSCORE', board, members),
+    befores = {}, afters = {}
   }
   local counted = {}
   low, high = tonumber(low), tonumber(high)
@@ -25,7 +26,7 @@ local function plan_for(number)
     local before = counted[member] or tonumber(plan.stored[entry])
     local after = counting(order, keep, before, scores[entry])
     plan.befores[entry], plan.afters[entry], counted[member] = before or false, after, after
-    if not is_allowed(after, low, high) then
+    if after ~= before and not is_allowed(after, low, high) then
       return plan, entry
     end
   end
@@ -35,7 +36,7 @@ end
 local function ranks_in(plan, stored)
   local found = {}
   for entry, member in ipairs(members) do
-    found[entry] = rank_of(plan.board, plan.order, plan.ranks, member, stored[entry])
+    found[entry] = rank_of(plan.seen, member, stored[entry])
   end
   return found
 end

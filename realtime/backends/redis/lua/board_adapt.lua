@@ -1,0 +1,67 @@
+-- Bring what is there in line with rules that have changed, a slice at a time.
+-- KEYS: as _rich.lua. ARGV: order, ranks, most ('': any number), start.
+-- Answers where to go on, nil at the end.
+local order, ranks, most, start = unpack(ARGV)
+local board = describe(KEYS, order, ranks, now_us())
+local wants_first, entry_ttl = board.first, board.ttl
+most, start = tonumber(most) or math.huge, tonumber(start)
+board.first = redis.call('EXISTS', board.places) == 1
+board.ranks = redis.call('EXISTS', board.scores) == 1 and 'dense' or 'ordinal'
+
+-- Let some members stand as their names order them.
+local function forget_places()
+  local fields = redis.call('HSCAN', board.places, 0, 'COUNT', SLICE)[2]
+  for at = 1, #fields, 2 do
+    local member, stored = fields[at], fields[at + 1] .. fields[at]
+    local score = member ~= '' and redis.call('ZSCORE', board.key, stored)
+    if score then
+      redis.call('ZADD', board.key, score, member)
+      redis.call('ZREM', board.key, stored)
+    end
+    if member ~= '' then
+      redis.call('HDEL', board.places, member)
+    end
+  end
+  if redis.call('HLEN', board.places) <= 1 then
+    redis.call('DEL', board.places)
+  end
+end
+
+local function give_deadlines()
+  local rows, members = redis.call('ZRANGE', board.key, start, start + SLICE - 1), {}
+  for _, stored in ipairs(rows) do
+    local member = board.first and name_of(stored) or stored
+    if not redis.call('ZSCORE', board.deadlines, member) then
+      members[#members + 1] = member
+    end
+  end
+  stay(board, members)
+  local size = redis.call('ZCARD', board.key)
+  if start + SLICE < size then
+    return start + SLICE
+  end
+  return redis.call('ZCARD', board.deadlines) < size and 0
+end
+
+if redis.call('EXISTS', board.key) == 0 then
+  return false
+end
+if not entry_ttl and redis.call('EXISTS', board.deadlines) == 1 then
+  redis.call('DEL', board.deadlines)
+  for _, key in ipairs({'key', 'meta', 'places', 'scores'}) do
+    redis.call('PERSIST', board[key])
+  end
+end
+if ranks ~= 'dense' then
+  void(board.scores)
+  board.ranks = 'ordinal'
+end
+if trim_to(board, most, SLICE) then
+  return start
+elseif board.first and not wants_first then
+  forget_places()
+  return start
+elseif entry_ttl then
+  return give_deadlines()
+end
+return false
