@@ -67,7 +67,7 @@ class SlidingLog:
         wait = self._retry_after(entries, spent, now, cost) if cost else 0
         reset = entries[-1][0] + self.period - now if entries else 0
         refusal = decide(wait == 0, self.quota, left, wait, reset)
-        if cost and state is not None and numbers_of(state)[-2:-1] > (now,):
+        if cost and state is not None and self.deadline(state) > now + self.period:
             return refusal, *self._store(entries)  # the clock stepped back: anchor it anew
         return refusal, None, 0
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from engine.clock import ManualClock
 from engine.engine import Engine
-from engine.limits import LimitRule, SlidingWindow
+from engine.limits import CalendarWindow, LimitRule, SlidingLog, SlidingWindow
 from tests.engine.test_limits import KEY, rules, traffic
 
 
@@ -40,3 +40,11 @@ def test_an_estimate_that_is_settled_leaves_what_the_real_cost_would_have_left(
     after = estimated.buckets.adjust(KEY, rule, real - estimate)
     charged.buckets.take(KEY, rule, real)
     assert after == charged.buckets.take(KEY, rule, 0)
+
+
+def test_what_another_algorithm_left_is_nothing_to_a_log_even_if_it_lies_ahead() -> None:
+    clock = ManualClock()
+    engine, rule = Engine(clock), SlidingLog(1, 1)
+    engine.buckets.take(KEY, CalendarWindow(5, clock(), clock() + 9))
+    assert not engine.buckets.take(KEY, rule, 2).allowed
+    assert engine.buckets.take(KEY, rule).allowed
