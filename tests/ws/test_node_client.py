@@ -1,29 +1,36 @@
-"""The stock JavaScript client, under Node, against a running service."""
+"""The stock JavaScript client, under Node, against running services.
+
+What it does is in `tests/node/scenarios`: over WebSocket, HTTP streams and Server-Sent Events.
+``REALTIME_SCENARIOS="sees who is present,tokens"`` plays one scenario and one group of them.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.redis.stores import STORES, store_options
-from tests.service import running_service
+from tests.redis.servers import running_redis
+from tests.stage import EMBEDDED, NODE, STORED, Stage, judge, staged
 from tests.support import require
 
-NODE_TESTS = Path(__file__).parent.parent / "node"
+TIMEOUT = 240
+"""Seconds; most are over in twenty."""
 
 
 @pytest.fixture(scope="session")
 def packages() -> None:
     """The packages of the lock, installed once; whoever lacks Node or a network skips."""
     npm = require("npm")
-    lock = NODE_TESTS / "package-lock.json"
-    installed = NODE_TESTS / "node_modules" / ".package-lock.json"
+    lock = NODE / "package-lock.json"
+    installed = NODE / "node_modules" / ".package-lock.json"
     if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return
-    done = subprocess.run([npm, "ci"], cwd=NODE_TESTS, capture_output=True, text=True, timeout=100)
+    done = subprocess.run([npm, "ci"], cwd=NODE, capture_output=True, text=True, timeout=100)
     if done.returncode:
         reason = f"npm ci failed: {done.stderr.strip()}"
         if os.environ.get("REALTIME_TEST_REQUIRE") == "1":
@@ -31,16 +38,41 @@ def packages() -> None:
         pytest.skip(reason)
 
 
-@pytest.mark.parametrize("store", STORES)
-def test_the_stock_javascript_client_works(packages: None, tmp_path: Path, store: str) -> None:
-    node = require("node")
-    script = NODE_TESTS / "client.test.mjs"
-    with store_options(store, tmp_path) as options, running_service(None, *options) as service:
-        done = subprocess.run(
-            [node, "--test", str(script)],
-            env=os.environ | {"REALTIME_URL": service.url},
-            capture_output=True,
-            text=True,
-            timeout=100,
-        )
-    assert done.returncode == 0, done.stdout + done.stderr
+@pytest.mark.timeout(TIMEOUT)
+async def test_it_works_on_a_service(
+    packages: None, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    async with staged(tmp_path) as stage:
+        await _play(stage, EMBEDDED, subtests)
+
+
+@pytest.mark.timeout(TIMEOUT)
+async def test_it_works_on_a_service_with_a_store(
+    packages: None, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    with running_redis(tmp_path / "redis") as redis:
+        async with staged(tmp_path, redis) as stage:
+            await _play(stage, STORED, subtests)
+
+
+async def _play(stage: Stage, groups: tuple[str, ...], subtests: pytest.Subtests) -> None:
+    only = os.environ.get("REALTIME_SCENARIOS")
+    names = groups if only is None else only.split(",")
+    node = await asyncio.create_subprocess_exec(
+        require("node"),
+        "--experimental-eventsource",
+        "run.mjs",
+        *names,
+        cwd=NODE,
+        env=os.environ | {"STAGE": stage.url},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, errors = await node.communicate()
+    finally:
+        if node.returncode is None:
+            node.kill()
+            await node.wait()
+    assert node.returncode == 0, errors.decode()
+    judge([json.loads(line) for line in out.splitlines()], subtests)
