@@ -288,9 +288,17 @@ class Client:
     async def _begin_all(self, wishes: list[Wish]) -> list[Begun]:
         for wish in wishes:
             self.subscriptions.check(wish.channel)
-        if not self.door.services.backend.immediate:
-            return await asyncio.gather(*map(self.subscriptions.begin, wishes))
-        return [await self.subscriptions.begin(wish) for wish in wishes]
+        if self.door.services.backend.immediate:
+            return [await self.subscriptions.begin(wish) for wish in wishes]
+        begin = self.subscriptions.begin
+        # All of them are waited for, also if one fails: none may go on behind our back.
+        outcomes = await asyncio.gather(*map(begin, wishes), return_exceptions=True)
+        begun: list[Begun] = []
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            begun.append(outcome)
+        return begun
 
     def _connected(self, admission: Admitted, begun: list[Begun]) -> ConnectResult:
         ping = ceil(self.door.options.ping_interval)

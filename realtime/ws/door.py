@@ -18,6 +18,7 @@ from realtime.ws.clients import Clients
 from realtime.ws.entrance import ConnectionLimits, Entrance
 from realtime.ws.handshake import Rejection
 from realtime.ws.hub import Hub
+from realtime.ws.joins import Joins
 from realtime.ws.quotas import Quotas, Rates
 from realtime.ws.rpc import Perform
 
@@ -120,11 +121,14 @@ class Door:
     """Who wants to know of users who come and go; None: nobody does."""
     quotas: Quotas = field(init=False)
     entrance: Entrance = field(init=False)
+    joins: Joins = field(init=False)
 
     def __post_init__(self) -> None:
         options, clock = self.options, self.hub.wheel.clock
         quotas = Quotas(options.rates, self.services.backend.buckets, clock)
         entrance = Entrance(options.connections, clock, self.clients.count)
+        joins = Joins(self.hub, self.services.backend, self.node)
+        object.__setattr__(self, "joins", joins)
         object.__setattr__(self, "quotas", quotas)
         object.__setattr__(self, "entrance", entrance)
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import NamedTuple
 
@@ -45,7 +46,7 @@ NOWHERE = Position(0, "")
 class Subscription:
     """One channel of one client."""
 
-    __slots__ = ("by_server", "expiry", "has_joined", "info", "is_present", "who")
+    __slots__ = ("by_server", "expiry", "has_joined", "info", "is_present", "watches", "who")
 
     def __init__(self, info: ClientInfo, who: bytes, wish: Wish) -> None:
         self.info = info
@@ -55,6 +56,8 @@ class Subscription:
         self.is_present = wish.is_present
         self.has_joined = False
         """Others were told of it, and are to be told when it ends."""
+        self.watches = False
+        """It is told of joins and leaves."""
         self.expiry: Expiry | None = None
 
 
@@ -126,6 +129,9 @@ class Subscriptions:
         arrival = self._hub.arrive(self._outbox, channel)
         try:
             await self._channels.subscribe(channel)
+            if wish.joins:
+                subscription.watches = True
+                await self._door.joins.watch(channel)
             is_first = wish.is_present and await self._channels.join(channel, subscription.info)
             start = await self._start(wish)
         except BaseException:
@@ -150,10 +156,12 @@ class Subscriptions:
         if not self._hub.go_live(arrival, start.had, flavour, repeats=repeats):
             await self.lose(channel)
             return
-        subscription.has_joined = True
-        self._hub.announce(channel, b"join", messages.joined(subscription.who, first=is_first))
         if wish.expires != math.inf:
             self.prolong(channel, wish.expires)
+        if wish.is_announced:
+            subscription.has_joined = True
+            body = messages.joined(subscription.who, first=is_first)
+            await self._door.joins.tell(channel, b"join", body)
 
     async def remove(self, channel: str) -> bool:
         """Unsubscribe; whether there was such a subscription."""
@@ -162,19 +170,16 @@ class Subscriptions:
             return False
         if found.expiry is not None:
             found.expiry.clear()
-        is_last = False
         last_here = self._hub.leave(self._outbox, channel)
-        try:
-            # Not one await later: another client's subscribe must not be overtaken.
+        async with (
+            AsyncExitStack() as steps
+        ):  # the last one first, and each whatever befalls others
+            steps.push_async_callback(self._depart, channel, found)
+            if found.watches:
+                steps.push_async_callback(self._door.joins.unwatch, channel)
             if last_here:
+                # Not one await later: another client's subscribe must not be overtaken.
                 await self._channels.unsubscribe(channel)
-        finally:
-            try:
-                if found.is_present:
-                    is_last = await self._channels.leave(channel, self._info.client)
-            finally:
-                if found.has_joined:
-                    self._hub.announce(channel, b"leave", messages.left(found.who, last=is_last))
         return True
 
     async def end(self, channel: str, why: Unsubscribed) -> None:
@@ -210,6 +215,17 @@ class Subscriptions:
             subscription.expiry = Expiry(self._hub.wheel, partial(self._expire, channel))
             grace = self._door.options.token_grace
             subscription.expiry.set(expires, self._door.now(), grace)
+
+    async def _depart(self, channel: str, subscription: Subscription) -> None:
+        """Be present no more, and tell others; in this order, for presence knows who is last."""
+        is_last = False
+        try:
+            if subscription.is_present:
+                is_last = await self._channels.leave(channel, self._info.client)
+        finally:
+            if subscription.has_joined:
+                body = messages.left(subscription.who, last=is_last)
+                await self._door.joins.tell(channel, b"leave", body)
 
     async def clear(self) -> None:
         """Unsubscribe from everything."""

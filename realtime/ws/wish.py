@@ -35,6 +35,8 @@ class Wish:
     """JSON text for others, with this client's presence and publications."""
     is_present: bool = True
     """Others see it in the channel's presence."""
+    is_announced: bool = True
+    """Those who watch are told that it comes and goes."""
     joins: bool = False
     """It is told who joins and leaves."""
     is_recoverable: bool = False
@@ -57,14 +59,15 @@ def asked(
 ) -> Wish:
     """The wish of a client; ``options`` and ``expires`` are those of its subscription token."""
     recoverable = _is_recoverable(request.channel, namespace, options)
+    announced = _either(options.join_leave, namespace.join_leave)
     return Wish(
         request.channel,
         expires=expires,
         data=options.data,
         info=options.info,
         is_present=_either(options.presence, namespace.presence),
-        joins=(request.join_leave or options.force_push_join_leave is True)
-        and _either(options.join_leave, namespace.join_leave),
+        is_announced=announced,
+        joins=announced and (request.join_leave or options.force_push_join_leave is True),
         is_recoverable=recoverable,
         is_positioned=recoverable or _is_positioned(request, namespace, options),
         latest=recoverable and namespace.recovery is Recovery.CACHE,
