@@ -27,6 +27,27 @@ export const comingBack = {
     same(await data(next, 1), ['after']);
   },
 
+  async 'fetches its state anew when it cannot recover'(play) {
+    const client = await play.connected();
+    const fetched = [];
+    const getState = async () => {
+      const { offset, epoch } = await client.history(play.channel());
+      fetched.push(offset);
+      return { offset, epoch };
+    };
+    await play.stage.publish(play.channel(), upTo(3));
+    const sub = await play.subscribed(client, play.channel(), { getState });
+    const next = events(sub, 'publication');
+    await play.interrupt(client, () => play.stage.publish(sub.channel, [4]));
+    same(await data(next, 1), [4]);
+    same(fetched, [3]);
+    await play.interrupt(client, () => play.stage.publish(sub.channel, upTo(101))); // 100 are kept
+    await sub.ready(60_000);
+    await play.stage.publish(sub.channel, ['after']);
+    same(await data(next, 1), ['after']);
+    same(fetched, [3, 105]);
+  },
+
   async 'gets the newest alone where that is all'(play) {
     await play.stage.publish(play.channel('state:'), upTo(3));
     const client = await play.connected();
@@ -100,5 +121,37 @@ export const comingBack = {
     const gone = events(client, 'disconnected');
     client._transport.send('{"id":', client._session, client._node);
     same((await gone()).code, 3501);
+  },
+
+  async 'goes where the service sends it'(play) {
+    const user = play.channel('user-');
+    const client = await play.connected({ user });
+    const api = async (method, body) => {
+      const answer = await play.stage.call(`/api/${method}`, { user, ...body });
+      same(answer, { result: {} });
+    };
+    const [entered, left] = [events(client, 'subscribed'), events(client, 'unsubscribed')];
+    const next = events(client, 'publication');
+    await api('subscribe', { channel: play.channel('news:'), data: { hello: 'you' } });
+    let ctx = await entered();
+    if (ctx.channel.startsWith('#')) ctx = await entered(); // its own, since it has connected
+    same([ctx.channel, ctx.data], [play.channel('news:'), { hello: 'you' }]);
+    await play.stage.publish(play.channel('news:'), ['news']);
+    same(await data(next, 1), ['news']);
+    await api('unsubscribe', { channel: play.channel('news:') });
+    same((await left()).channel, play.channel('news:'));
+
+    const sub = await play.subscribed(client, play.channel());
+    const ended = events(sub, 'unsubscribed');
+    await api('unsubscribe', { channel: sub.channel });
+    same((await ended()).code, 2000);
+
+    const [back, gone] = [events(client, 'connecting'), events(client, 'disconnected')];
+    await api('disconnect', { disconnect: { code: 4000, reason: 'again, please' } });
+    const { code, reason } = await back();
+    same([code, reason], [4000, 'again, please']);
+    await client.ready(60_000);
+    await api('disconnect');
+    same((await gone()).code, 3503);
   },
 };
