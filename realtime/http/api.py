@@ -33,7 +33,7 @@ from realtime.http.idempotency import Once
 from realtime.http.openapi import document
 from realtime.http.operation import Operation
 from realtime.http.router import Router
-from realtime.http.server_api import METHODS, Method
+from realtime.http.server_api import endpoints
 from realtime.http.system import Pages, pages
 from realtime.keeping import KeepsBackups, SavesSnapshots
 from realtime.metrics import Metrics, Probe
@@ -103,7 +103,6 @@ def build(
     router: Router[Endpoint] = Router()
     once = Once(services.backend.values, round(options.idempotency_ttl * 1_000_000))
     dispatcher = Dispatcher(router, once)
-    methods: dict[str, Method] = {}
     resources = {
         "leaderboards": services.leaderboards,
         "counters": services.counters,
@@ -117,18 +116,13 @@ def build(
         "snapshots": snapshots,
         "backups": backups,
         "clients": clients,
-        "methods": methods,
         "at_once": 1 if services.backend.immediate else AT_ONCE,
         "dispatcher": dispatcher,
         "stats": Stats(metrics),
     }
-    for operation in OPERATIONS:
-        endpoint = Endpoint(operation, resources, metrics.meter(operation.name))
-        router.add(operation.method, operation.path, endpoint)
-    for operation in METHODS:
-        method = Method(operation, resources, metrics.meter(operation.name))
-        router.add(operation.method, operation.path, method)
-        methods[method.name] = method
+    own = [Endpoint(one, resources, metrics.meter(one.name)) for one in OPERATIONS]
+    for endpoint in (*own, *endpoints(resources, metrics.meter)):
+        router.add(endpoint.operation.method, endpoint.operation.path, endpoint)
     return Door(
         state=state,
         access=access,

@@ -52,6 +52,17 @@ async def ask(house: House, method: str, /, **body: Any) -> Any:
     return said["result"]
 
 
+async def run(house: House, *commands: dict[str, Any], parallel: bool = False) -> list[Any]:
+    """The replies of a batch."""
+    body = {"commands": commands, "parallel": parallel}
+    answer = await house.http.post("/api/batch", json=body)
+    assert answer.status_code == 200, answer.text
+    said = answer.json()
+    assert set(said) == {"replies"}
+    replies: list[Any] = said["replies"]
+    return replies
+
+
 async def refused(house: House, method: str, /, **body: Any) -> tuple[int, str]:
     """The number and the words of an error."""
     answer = await house.http.post(f"/api/{method}", json=body)
@@ -341,7 +352,7 @@ def test_a_pattern_of_many_stars_is_quick() -> None:
 
 
 async def test_a_batch_answers_each_command_in_order(classes: House) -> None:
-    commands = [
+    commands: list[dict[str, Any]] = [
         {"publish": {"channel": "orders.1", "data": 1}},
         {"publish": {"channel": "news", "data": 1}},
         {"nothing": {}},
@@ -352,7 +363,7 @@ async def test_a_batch_answers_each_command_in_order(classes: House) -> None:
         {"history": {"channel": "orders.1", "limit": 1}},
         {"channels": {}},
     ]
-    replies = (await ask(classes, "batch", commands=commands))["replies"]
+    replies = await run(classes, *commands)
     codes = [reply["error"]["code"] if "error" in reply else None for reply in replies]
     assert codes == [None, 102, 104, 104, 107, 107, 107, None, None]
     assert replies[0]["publish"]["offset"] == 1
@@ -363,7 +374,7 @@ async def test_a_batch_answers_each_command_in_order(classes: House) -> None:
 async def test_a_batch_in_parallel_keeps_the_order_of_its_replies(house: House) -> None:
     commands = [{"publish": {"channel": f"c{n}", "data": n}} for n in range(100)]
     commands.append({"publish": {"data": 1}})
-    replies = (await ask(house, "batch", commands=commands, parallel=True))["replies"]
+    replies = await run(house, *commands, parallel=True)
     assert [reply["publish"]["offset"] for reply in replies[:-1]] == [1] * 100
     assert replies[-1]["error"]["code"] == 107
     for n in (0, 99):
@@ -372,11 +383,10 @@ async def test_a_batch_in_parallel_keeps_the_order_of_its_replies(house: House) 
 
 
 async def test_a_batch_is_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert await ask(house, "batch", commands=[]) == {"replies": []}
-    assert (await refused(house, "batch", commands=[{}] * 1_001))[0] == 107
+    assert await run(house) == []
     monkeypatch.setattr(batch, "MAX_ANSWERS", 40)
     commands = [{"publish": {"channel": "news", "data": 1}}] * 4
-    replies = (await ask(house, "batch", commands=commands))["replies"]
+    replies = await run(house, *commands)
     assert [next(iter(reply)) for reply in replies] == ["publish", "publish", "error", "error"]
     assert replies[3]["error"]["code"] == 106
     assert (await ask(house, "history", channel="news"))["offset"] == 2
@@ -388,13 +398,13 @@ async def test_a_long_batch_lets_others_have_their_turn(
 ) -> None:
     monkeypatch.setattr(turns, "TURN", 0)
     commands = [{"publish": {"channel": "news", "data": 1}}] * 1_000
-    running = asyncio.create_task(ask(house, "batch", commands=commands, parallel=parallel))
+    running = asyncio.create_task(run(house, *commands, parallel=parallel))
     seen = 0
     while not seen:
         await asyncio.sleep(0)
         seen = (await house.services.channels.history("news")).position.offset
     assert seen < 1_000
-    assert len((await running)["replies"]) == 1_000
+    assert len(await running) == 1_000
 
 
 # Whoever has nobody connected
@@ -423,7 +433,7 @@ async def test_what_is_no_json_is_no_request(house: House) -> None:
 async def test_a_fault_inside_of_a_batch_is_one_of_its_command(house: House) -> None:
     body = b'{"commands":[{"publish":' + b"[" * 60 + b"]" * 60 + b"}]}"
     answer = await house.http.post("/api/batch", content=body)
-    assert answer.json()["result"]["replies"][0]["error"]["code"] == 107
+    assert answer.json()["replies"][0]["error"]["code"] == 107
 
 
 async def test_there_are_no_other_methods_and_paths(house: House) -> None:
@@ -533,13 +543,23 @@ async def test_each_method_has_its_scope(keys: Keys, method: str) -> None:
         assert (await http.post(f"/api/{method}", json={}, headers=may_not)).status_code == 403
         batched: dict[str, Any] = {"commands": [{method: {}}]}
         answer = (await http.post("/api/batch", json=batched, headers=may_not)).json()
-        assert answer["result"]["replies"][0]["error"]["code"] == 103
+        assert answer["replies"][0]["error"]["code"] == 103
 
 
 async def test_a_body_has_a_bound(keys: Keys) -> None:
     async with client(Access(None), body_limit=100) as http:
         answer = await http.post("/api/publish", json={"channel": "n", "data": "x" * 100})
         assert answer.status_code == 413
+
+
+async def test_what_is_no_batch_has_no_replies() -> None:
+    """Their list is all that this answer has room for, so the status has to say it."""
+    bodies: list[Any] = [{}, {"commands": [{}] * 1_001}, {"commands": {}}, {"commands": [], "x": 1}]
+    async with client(Access(None)) as http:
+        for body in bodies:
+            answer = await http.post("/api/batch", json=body)
+            assert answer.status_code == 422
+            assert answer.json()["type"] == "/docs/errors#invalid-input"
 
 
 async def test_pages_of_strangers_cannot_publish_on_an_open_service() -> None:

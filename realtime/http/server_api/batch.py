@@ -3,6 +3,9 @@
 A command is ``{"publish": {...}}``, and so is its reply; or that is ``{"error": {...}}``. Commands
 are carried out in order, or, where the store is waited for and ``parallel`` is said, some at a
 time. Batches do not nest, and what they answer is bounded: commands beyond it are not run.
+
+The answer is ``{"replies": [...]}``, which leaves no room for an error of the batch itself: what
+is none is refused by a status and a problem document.
 """
 
 from __future__ import annotations
@@ -11,14 +14,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta, Raw
 
 from realtime.errors import Forbidden, InvalidInput, InvalidRequest, TooLarge
 from realtime.http.auth import check_scope
 from realtime.http.batch import MAX_ANSWERS, MAX_OPERATIONS
 from realtime.http.inputs import Call
-from realtime.http.operation import Body
+from realtime.http.operation import Answer, Body
 from realtime.http.server_api.method import (
     METHOD_NOT_FOUND,
     Fault,
@@ -30,7 +32,7 @@ from realtime.http.server_api.method import (
 )
 from realtime.http.turns import in_turn
 
-__all__ = ["METHODS"]
+__all__ = ["api_batch"]
 
 Commands = Annotated[list[dict[str, Raw]], Meta(max_length=MAX_OPERATIONS)]
 
@@ -40,7 +42,7 @@ class BatchRequest(Body):
     parallel: bool | None = None
 
 
-class BatchResult(msgspec.Struct):
+class BatchAnswer(Answer):
     """In the order of the commands."""
 
     replies: list[dict[str, Raw]]
@@ -71,7 +73,7 @@ class _Batch:
             raise TooLarge(f"the answers of this batch exceed {MAX_ANSWERS} bytes")
         ((name, body),) = command.items()
         found = self._methods.get(name)
-        if found is None or found.operation is api_batch:
+        if found is None:
             raise Refused(METHOD_NOT_FOUND, f"a batch cannot hold {name[:64]!r}")
         check_scope(self._call.caller, found.scope)
         return name, await found.outcome(Call((), b"", {}, bytes(body), self._call.caller))
@@ -80,11 +82,8 @@ class _Batch:
 @method(None)
 async def api_batch(
     methods: Mapping[str, Method], at_once: int, body: BatchRequest, call: Call
-) -> BatchResult:
+) -> BatchAnswer:
     """A command that fails does not stop those after it."""
     batch = _Batch(methods, call)
     jobs = [partial(batch.reply, command) for command in body.commands]
-    return BatchResult(await in_turn(jobs, at_once if body.parallel else 1))
-
-
-METHODS = (api_batch,)
+    return BatchAnswer(await in_turn(jobs, at_once if body.parallel else 1))

@@ -29,6 +29,7 @@ __all__ = [
     "Fault",
     "Method",
     "Refused",
+    "ServerEndpoint",
     "fault_of",
     "method",
     "text_of",
@@ -68,18 +69,27 @@ class Refused(Exception):
         self.fault = Fault(code, f"{MESSAGES[code]}: {detail}")
 
 
-class Method(Endpoint):
-    """Answers calls of one method."""
+class ServerEndpoint(Endpoint):
+    """An operation that is let in as this API has it, and answers as all others do."""
 
-    __slots__ = ("name",)
+    __slots__ = ()
 
     admit = staticmethod(admit_server)
     any_media = True  # what has no media type, or curl's, is JSON to this API
 
     def __init__(self, operation: Operation, resources: Mapping[str, object], meter: Meter) -> None:
         super().__init__(operation, resources, meter)
+        self.writes = False  # its publications have idempotency keys of their own
+
+
+class Method(ServerEndpoint):
+    """Answers calls of one method."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, operation: Operation, resources: Mapping[str, object], meter: Meter) -> None:
+        super().__init__(operation, resources, meter)
         self.name = operation.path.removeprefix(PREFIX)
-        self.writes = False  # it has idempotency keys of its own
 
     async def respond(self, call: Call) -> Response:
         try:
