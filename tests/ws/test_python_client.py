@@ -6,8 +6,7 @@ Nothing here knows the protocol: every promise is one that the client makes to i
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,29 +18,7 @@ import pytest
 from realtime import keyfile
 from tests.redis.stores import STORES, store_options
 from tests.service import Service, running_service
-
-PATIENCE = 20.0
-
-Connect = Callable[..., Awaitable[Any]]
-
-
-class Events:
-    """The events of a client or a subscription, by kind, to be awaited one by one."""
-
-    def __init__(self) -> None:
-        self._queues: dict[str, asyncio.Queue[Any]] = {}
-
-    def __getattr__(self, name: str) -> Callable[[Any], Awaitable[None]]:
-        async def note(event: object) -> None:
-            self._of(name).put_nowait(event)
-
-        return note
-
-    async def next(self, kind: str) -> Any:
-        return await asyncio.wait_for(self._of(f"on_{kind}").get(), PATIENCE)
-
-    def _of(self, name: str) -> asyncio.Queue[Any]:
-        return self._queues.setdefault(name, asyncio.Queue())
+from tests.ws.sdk import PATIENCE, Client, Events, connecting, subscribed
 
 
 @pytest.fixture(scope="module", params=STORES)
@@ -56,23 +33,16 @@ def service(
 
 
 @pytest.fixture
-async def connect(service: Service) -> AsyncIterator[Connect]:
+async def connect(service: Service) -> AsyncIterator[Client]:
     """``await connect(**options)`` answers a connected client; all are gone after the test."""
-    async with contextlib.AsyncExitStack() as stack:
+    async with connecting() as connect:
 
         async def connected(url: str = service.websocket_url, **options: Any) -> Any:
-            options = {"events": Events(), "max_reconnect_delay": 0.05, "proxy": None} | options
-            client = centrifuge.Client(url, **options)
-            await client.connect()
-            stack.push_async_callback(client.disconnect)
+            client = await connect(url, **options)
             await client.ready(PATIENCE)
             return client
 
         yield connected
-    # The client closes its sockets in tasks that nobody waits for.
-    rest = asyncio.all_tasks() - {asyncio.current_task()}
-    if rest:
-        await asyncio.wait(rest, timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -81,27 +51,19 @@ async def http(service: Service) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def subscribed(client: Any, channel: str, **options: Any) -> tuple[Any, Events]:
-    events = Events()
-    sub = client.new_subscription(channel, events=events, **options)
-    await sub.subscribe()
-    await sub.ready(PATIENCE)
-    return sub, events
-
-
 async def publish(http: httpx.AsyncClient, channel: str, data: object) -> Any:
     response = await http.post(f"/v1/channels/{channel}/messages", json={"data": data})
     assert response.status_code == 200
     return response.json()
 
 
-async def test_it_connects(connect: Connect) -> None:
+async def test_it_connects(connect: Client) -> None:
     client = await connect()
     event = await client.events.next("connected")
     assert len(event.client) == 36
 
 
-async def test_it_receives_what_is_published(connect: Connect, http: httpx.AsyncClient) -> None:
+async def test_it_receives_what_is_published(connect: Client, http: httpx.AsyncClient) -> None:
     reader, writer = await connect(), await connect()
     sub, events = await subscribed(reader, "py:news")
     position = await publish(http, "py:news", {"über": None})
@@ -114,7 +76,7 @@ async def test_it_receives_what_is_published(connect: Connect, http: httpx.Async
     assert (await events.next("publication")).pub.data == "mine"
 
 
-async def test_it_reads_history(connect: Connect, http: httpx.AsyncClient) -> None:
+async def test_it_reads_history(connect: Client, http: httpx.AsyncClient) -> None:
     for number in range(1, 6):
         await publish(http, "py:history", number)
     client = await connect()
@@ -127,7 +89,7 @@ async def test_it_reads_history(connect: Connect, http: httpx.AsyncClient) -> No
     assert [pub.data for pub in back.publications] == [5, 4]
 
 
-async def test_it_sees_who_is_present(connect: Connect) -> None:
+async def test_it_sees_who_is_present(connect: Client) -> None:
     one, two = await connect(), await connect()
     assert (await one.presence_stats("py:room")).num_clients == 0
     await subscribed(one, "py:room")
@@ -139,7 +101,7 @@ async def test_it_sees_who_is_present(connect: Connect) -> None:
     assert (stats.num_clients, stats.num_users) == (1, 1)
 
 
-async def test_it_sees_joins_and_leaves(connect: Connect) -> None:
+async def test_it_sees_joins_and_leaves(connect: Client) -> None:
     watcher, other = await connect(), await connect()
     _, events = await subscribed(watcher, "py:lobby", join_leave=True)
     own = (await watcher.events.next("connected")).client
@@ -152,7 +114,7 @@ async def test_it_sees_joins_and_leaves(connect: Connect) -> None:
 
 
 async def test_it_comes_back_to_what_it_unsubscribed_from(
-    connect: Connect, http: httpx.AsyncClient
+    connect: Client, http: httpx.AsyncClient
 ) -> None:
     client = await connect()
     sub, events = await subscribed(client, "py:quiet")
@@ -163,9 +125,7 @@ async def test_it_comes_back_to_what_it_unsubscribed_from(
     assert (await events.next("publication")).pub.data == "meanwhile"
 
 
-async def test_it_recovers_after_a_dropped_socket(
-    connect: Connect, http: httpx.AsyncClient
-) -> None:
+async def test_it_recovers_after_a_dropped_socket(connect: Client, http: httpx.AsyncClient) -> None:
     client = await connect()
     _, events = await subscribed(client, "py:recover")
     await events.next("subscribed")
@@ -180,7 +140,7 @@ async def test_it_recovers_after_a_dropped_socket(
     assert seen == list(range(1, 21))
 
 
-async def test_it_is_told_when_it_cannot_recover(connect: Connect, http: httpx.AsyncClient) -> None:
+async def test_it_is_told_when_it_cannot_recover(connect: Client, http: httpx.AsyncClient) -> None:
     client = await connect()
     _, events = await subscribed(client, "py:lost")
     await events.next("subscribed")
@@ -193,7 +153,7 @@ async def test_it_is_told_when_it_cannot_recover(connect: Connect, http: httpx.A
     assert again.stream_position.offset == 120
 
 
-async def test_it_watches_a_leaderboard(connect: Connect, http: httpx.AsyncClient) -> None:
+async def test_it_watches_a_leaderboard(connect: Client, http: httpx.AsyncClient) -> None:
     client = await connect()
     _, events = await subscribed(client, "leaderboard:py")
     assert (await events.next("publication")).pub.data["entries"] == []
@@ -203,7 +163,7 @@ async def test_it_watches_a_leaderboard(connect: Connect, http: httpx.AsyncClien
     assert shown["entries"] == [{"rank": 1, "member": "ada", "score": 3}]
 
 
-async def test_it_is_refused_with_the_numbers_of_the_protocol(connect: Connect) -> None:
+async def test_it_is_refused_with_the_numbers_of_the_protocol(connect: Client) -> None:
     client = await connect()
 
     async def refusal(request: Awaitable[object]) -> int:
@@ -212,14 +172,14 @@ async def test_it_is_refused_with_the_numbers_of_the_protocol(connect: Connect) 
         code: int = refused.value.code
         return code
 
-    assert await refusal(client.rpc("anything", {})) == 108
+    assert await refusal(client.rpc("anything", {})) == 104
     assert await refusal(client.publish("leaderboard:py", 1)) == 103
     assert await refusal(client.publish("x" * 256, 1)) == 107
     since = centrifuge.StreamPosition(offset=1, epoch="another")
     assert await refusal(client.history("py:history", since=since)) == 112
 
 
-async def test_a_wrong_token_is_final(tmp_path: Path, connect: Connect) -> None:
+async def test_a_wrong_token_is_final(tmp_path: Path, connect: Client) -> None:
     with running_service(tmp_path, env={"REALTIME_KEYS_FILE": str(_keys(tmp_path))}) as guarded:
         client = centrifuge.Client(
             guarded.websocket_url, events=Events(), token="rt_wrong", proxy=None
@@ -229,7 +189,7 @@ async def test_a_wrong_token_is_final(tmp_path: Path, connect: Connect) -> None:
         assert (gone.code, gone.reason) == (3500, "invalid token")
 
 
-async def test_a_restart_is_survived(tmp_path: Path, connect: Connect) -> None:
+async def test_a_restart_is_survived(tmp_path: Path, connect: Client) -> None:
     with running_service(tmp_path) as stopping:
         client = await connect(stopping.websocket_url, max_reconnect_delay=20.0)
         await client.events.next("connecting")
