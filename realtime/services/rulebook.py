@@ -5,7 +5,7 @@ A process reads a rule at its first use and keeps it until it changes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from realtime.backends.base import Backend
 from realtime.backends.keys import LIMIT_RULES, rule_key, shadow_key
@@ -37,6 +37,8 @@ class Rulebook:
         self._hashes = backend.hashes
         self._values = backend.values
         self._rules = cached(backend, self._load, _key)
+        self.ready: Callable[[str], Rule | None] = self._rules.peek
+        """A rule as it is kept in this process, without asking the store; for hot paths."""
 
     async def define(self, rule: str, spec: RuleSpec) -> RuleSpec:
         """Store a rule, or replace it; what is said of single callers stays.
@@ -61,10 +63,6 @@ class Rulebook:
             return (await self._find(rule)).spec
         except NotFound:
             return None
-
-    def ready(self, rule: str) -> Rule | None:
-        """The rule as it is kept in this process, without asking the store; for hot paths."""
-        return self._rules.peek(rule)
 
     async def names(self, after: str = "", limit: int = 1_000) -> list[str]:
         """Rules by name, those after ``after``. O(rules)."""
