@@ -6,6 +6,7 @@ import asyncio
 import base64
 import fnmatch
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -413,6 +414,7 @@ async def test_a_long_batch_lets_others_have_their_turn(
 @pytest.mark.parametrize("method", ["subscribe", "unsubscribe"])
 async def test_a_house_without_a_door_for_clients_refuses(house: House, method: str) -> None:
     assert (await refused(house, method, user="ada", channel="news"))[0] == 107
+    assert (await house.http.get("/v1/admin/clients")).status_code == 409
 
 
 # What is no request
@@ -533,6 +535,10 @@ SCOPES = {
 }
 
 
+ACTING = ("subscribe", "unsubscribe", "disconnect", "refresh", "info")
+"""Nobody can be connected to a house of these tests."""
+
+
 @pytest.mark.parametrize("method", SCOPES)
 async def test_each_method_has_its_scope(keys: Keys, method: str) -> None:
     may = {"x-api-key": keys.issue(SCOPES[method])}
@@ -567,3 +573,22 @@ async def test_pages_of_strangers_cannot_publish_on_an_open_service() -> None:
     headers = {"origin": "https://stranger.example", "content-type": "text/plain"}
     async with client(Access(None)) as http:
         assert (await http.post("/api/publish", content=body, headers=headers)).status_code == 403
+
+
+# The documentation
+
+
+COMMAND = re.compile(r"curl -H \"X-API-Key: \$KEY\" \S+/api/(\w+) \\\n  -d '(.*)'\n")
+
+
+async def test_the_commands_of_the_documentation_work_as_they_stand(house: House) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "server-api.md").read_text()
+    shown = COMMAND.findall(text)
+    assert {method for method, _ in shown} == {*SCOPES, "batch"}
+    for method, body in shown:
+        answer = await house.http.post(f"/api/{method}", content=body)
+        said = answer.json()
+        if method in ACTING:
+            assert said["error"]["message"] == "bad request: nobody can be connected here"
+        else:
+            assert "error" not in answer.text, said
