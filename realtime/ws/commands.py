@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw
 
-from realtime.backends.base import ClientInfo, Position, Publication
+from realtime.backends.base import Position, Publication
 from realtime.services.channels import LIVE_PREFIX
 from realtime.services.namespaces import Audience, Namespace
 from realtime.ws import codes, messages
@@ -62,7 +62,8 @@ async def _publish(client: Client, number: int, request: messages.Publish) -> No
 
 
 async def _presence(client: Client, number: int, request: messages.Presence) -> None:
-    present = await _present(client, request.channel)
+    _check_presence(client, request.channel)
+    present = await client.door.services.channels.presence(request.channel)
     infos = {info.client: messages.client_info(*info) for info in present}
     if sum(map(len, infos.values())) > client.door.options.reply_bytes:
         raise Refused(codes.LIMIT_EXCEEDED.because("too many to list; presence_stats counts"))
@@ -71,9 +72,9 @@ async def _presence(client: Client, number: int, request: messages.Presence) -> 
 
 
 async def _presence_stats(client: Client, number: int, request: messages.PresenceStats) -> None:
-    present = await _present(client, request.channel)
-    users = {info.user for info in present}
-    client.reply(number, b"presence_stats", messages.PresenceStatsResult(len(present), len(users)))
+    _check_presence(client, request.channel)
+    clients, users = await client.door.services.channels.presence_stats(request.channel)
+    client.reply(number, b"presence_stats", messages.PresenceStatsResult(clients, users))
 
 
 async def _history(client: Client, number: int, request: messages.History) -> None:
@@ -184,12 +185,12 @@ def _granted(client: Client, request: messages.Subscribe, namespace: Namespace) 
     return asked(request, namespace, options, expires)
 
 
-async def _present(client: Client, channel: str) -> list[ClientInfo]:
+def _check_presence(client: Client, channel: str) -> None:
+    """Raises Refused unless the client may look who is there."""
     namespace = client.namespace(channel)
     if not namespace.presence:
         raise Refused(codes.NOT_AVAILABLE)
     _check_reader(client, channel, namespace.read_presence)
-    return await client.door.services.channels.presence(channel)
 
 
 def _check_reader(client: Client, channel: str, audience: Audience) -> None:
