@@ -131,6 +131,7 @@ class Application:
         )
         gate = self.store.gate or Gate()
         gate.gathers = True
+        self.hub.gate = gate
         gate.refusal = rendered(problem(Unavailable(UNCERTAIN)))
         direct = direct_http(
             bounds,

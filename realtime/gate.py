@@ -21,9 +21,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any, cast
 
-__all__ = ["Gate", "Gated", "Held", "release", "release_reads"]
+__all__ = ["Gate", "Gated", "Held", "past_the_gate", "release", "release_reads"]
 
 log = logging.getLogger("realtime")
 
@@ -38,7 +39,7 @@ may tell that something was changed)"""
 class Gate:
     """One per process. If there is a journal, it closes and opens it."""
 
-    __slots__ = ("_booked", "_held", "changed", "closed", "gathers", "refusal")
+    __slots__ = ("_booked", "_held", "changed", "closed", "gathers", "kept", "refusal")
 
     def __init__(self) -> None:
         self.closed = False
@@ -51,6 +52,13 @@ class Gate:
         """The HTTP answer that stands for those whose writes could not be written down. It says
         that the connection is closed, and it is: others may be on their way behind it."""
         self._held: Held = []
+        self.kept = 0
+        """Writes that are held and no answers, also of those that somebody has taken."""
+
+    @property
+    def passes(self) -> bool:
+        """Whether ``write`` of every transport writes at once, unless it holds an answer."""
+        return not (self.closed or self.kept)
 
     def wrap(self, transport: asyncio.Transport) -> asyncio.Transport:
         """The same transport, for a protocol to write to."""
@@ -90,13 +98,18 @@ class Gate:
         O(held).
         """
         for gated, data, is_answer, _ in held:
-            gated.fail(data, self.refusal if is_answer else b"")
+            gated.fail(data, is_answer, self.refusal if is_answer else b"")
+
+
+def past_the_gate(transport: asyncio.Transport) -> Callable[[bytes], object]:
+    """What ``write`` comes to while the gate ``passes``: for who has asked, and writes to many."""
+    return transport.direct if isinstance(transport, Gated) else transport.write
 
 
 def release(held: Held) -> None:
     """It is safe: let it go. O(held)."""
-    for gated, data, _, _ in held:
-        gated.release(data)
+    for gated, data, is_answer, _ in held:
+        gated.release(data, is_answer)
 
 
 def release_reads(*parts: Held) -> None:
@@ -111,7 +124,7 @@ def release_reads(*parts: Held) -> None:
         for item in held:
             gated, data, is_answer, tells = item
             if is_answer and not tells and gated not in waiting:
-                gated.release(data)
+                gated.release(data, is_answer)
             else:
                 waiting.add(gated)
                 kept.append(item)
@@ -121,12 +134,12 @@ def release_reads(*parts: Held) -> None:
 class Gated:
     """A transport whose writes pass the gate. Order is kept, also between writing and closing."""
 
-    __slots__ = ("_ends", "_gate", "_held", "_paused", "_transport", "_write")
+    __slots__ = ("_ends", "_gate", "_held", "_paused", "_transport", "direct")
 
     def __init__(self, gate: Gate, transport: asyncio.Transport) -> None:
         self._gate = gate
         self._transport = transport
-        self._write = transport.write
+        self.direct = transport.write
         self._held = 0  # bytes
         self._ends = ""  # what else to do once nothing is held: close, or write_eof
         self._paused = False
@@ -139,7 +152,7 @@ class Gated:
         if self._held or self._gate.closed:
             self._hold(data, False)
         else:
-            self._write(data)
+            self.direct(data)
 
     def write_answer(self, data: bytes) -> None:
         """Write a whole HTTP answer: one that may be replaced by a refusal."""
@@ -150,7 +163,7 @@ class Gated:
             self._hold(data, True)
             gate.book()
         else:
-            self._write(data)
+            self.direct(data)
 
     def writelines(self, parts: list[bytes]) -> None:
         self.write(b"".join(parts))
@@ -170,25 +183,25 @@ class Gated:
     def abort(self) -> None:
         self._transport.abort()
 
-    def release(self, data: bytes) -> None:
+    def release(self, data: bytes, is_answer: bool) -> None:
         """Write what was held. The connection may be gone by now, and never hurts others."""
-        self._held -= len(data)
+        self._let_go(data, is_answer)
         if self._transport.is_closing():
             return
         try:
-            self._write(data)
+            self.direct(data)
             self._settle()
         except Exception:
             log.exception("a connection broke while it was written to")
             self._transport.abort()
 
-    def fail(self, data: bytes, instead: bytes) -> None:
+    def fail(self, data: bytes, is_answer: bool, instead: bytes) -> None:
         """Write something else and close, or nothing and break off."""
-        self._held -= len(data)
+        self._let_go(data, is_answer)
         if self._transport.is_closing():
             return
         if instead:
-            self._write(instead)
+            self.direct(instead)
             self._transport.close()
         else:
             self._transport.abort()
@@ -198,10 +211,15 @@ class Gated:
             return
         data = bytes(data)
         self._held += len(data)
+        self._gate.kept += not is_answer
         self._gate.hold(self, data, is_answer)
         if self._held > HIGH_WATER and not self._paused:
             self._paused = True
             self._protocol().pause_writing()
+
+    def _let_go(self, data: bytes, is_answer: bool) -> None:
+        self._held -= len(data)
+        self._gate.kept -= not is_answer
 
     def _end(self, how: str) -> None:
         if self._held:

@@ -47,6 +47,7 @@ class SelfProbe:
         self.amiss = ""
         """What is wrong, for a person; empty if nothing is known to be."""
         self.sink: Sink = self._hear
+        self.direct: Sink = self._hear
         self.framing: Framing = WEBSOCKET
         self.lags = False
         self.fans: dict[str, Fan] = {}

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from realtime.gate import HIGH_WATER, Gate, Gated, release
+from realtime.gate import HIGH_WATER, Gate, Gated, past_the_gate, release
 from tests.journal.transport import Transport
 
 
@@ -301,3 +301,36 @@ async def test_nothing_else_is_gathered(gate: Gate, gated: Gated, transport: Tra
     gate.gathers = True
     gated.write(b"a frame")
     assert transport.left == [b"a frame"]
+
+
+def test_it_passes_unless_it_is_closed_or_holds_what_is_no_answer(
+    gate: Gate, gated: Gated, transport: Transport
+) -> None:
+    assert gate.passes
+    gate.closed = True
+    assert not gate.passes
+    gated.write_answer(b"1")
+    gated.write(b"2")
+    gate.closed = False
+    held = gate.take()
+    assert not gate.passes  # whoever took it has not let it go yet
+    release(held)
+    assert gate.passes
+    past_the_gate(cast(Any, gated))(b"3")
+    assert transport.left == [b"1", b"2", b"3"]
+
+
+def test_what_was_not_written_down_does_not_keep_it_from_passing(
+    gate: Gate, gated: Gated, transport: Transport
+) -> None:
+    gate.closed = True
+    gated.write(b"lost")
+    gate.fail(gate.take())
+    gate.closed = False
+    assert gate.passes
+    gate.closed = True
+    gated.write(b"late")
+    transport.is_closing = lambda: True  # type: ignore[method-assign]
+    gate.closed = False
+    release(gate.take())
+    assert gate.passes

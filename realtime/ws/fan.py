@@ -46,6 +46,8 @@ class Subscriber(Protocol):
 
     sink: Sink
     """Where shared frames go: the write method of its transport, as long as it keeps up."""
+    direct: Sink
+    """The same while `realtime.gate.Gate.passes`, and a function call less."""
     framing: Framing
     """How what is sent to it is framed; it never changes."""
     lags: bool
@@ -76,6 +78,7 @@ class Fan:
         self.framing = framing
         self.policy = policy
         self.sinks: dict[Subscriber, Sink] = {}
+        """The direct ones."""
         self.behind: dict[Subscriber, None] = {}
         """Subscribers that are not among the sinks."""
         self.pending: list[bytes] = []
@@ -108,7 +111,7 @@ class Fan:
             self.behind[subscriber] = None
         else:
             self.behind.pop(subscriber, None)
-            self.sinks[subscriber] = subscriber.sink
+            self.sinks[subscriber] = subscriber.direct
 
     def settle(self, subscriber: Subscriber) -> int:
         """Hand over what is pending for this one; how many pushes it will be sent by that."""
@@ -128,13 +131,17 @@ class Fan:
         self.apart[subscriber] = len(self.pending) + 1
         return ahead
 
-    def flush(self) -> int:
-        """Write what is pending to everybody; how many pushes that were. O(subscribers)."""
+    def flush(self, direct: bool = False) -> int:
+        """Write what is pending to everybody; how many pushes that were. O(subscribers).
+
+        ``direct``: the gate passes.
+        """
         if self.behind or self.apart:
             told, pending, common = self.take()
             return told + self._give(pending, common)
         pending, self.pending = self.pending, []
-        sinks = list(self.sinks.values())  # a write may change them
+        # A copy, for a write may change them.
+        sinks = list(self.sinks.values()) if direct else [it.sink for it in self.sinks]
         shared = self.framing.frames(pending)
         for sink in sinks:
             sink(shared)
@@ -227,12 +234,12 @@ class DeltaFan(Fan):
         self.whole = {}
         return taken
 
-    def flush(self) -> int:
+    def flush(self, direct: bool = False) -> int:
         if self.fresh:
             told, pending, common = self.take()
             return told + self._give(pending, common)
         self.whole = {}
-        return super().flush()
+        return super().flush(direct)
 
     def _exceptions(self) -> list[Group]:
         groups: dict[tuple[int, bool], list[Subscriber]] = {}

@@ -26,6 +26,7 @@ from collections.abc import Callable
 from itertools import islice
 
 from realtime.backends.base import Position, Publication
+from realtime.gate import Gate
 from realtime.services.channels import LIVE_PREFIX
 from realtime.services.namespaces import Namespace, Namespaces
 from realtime.services.patterns import view_of
@@ -69,6 +70,8 @@ class Hub:
         self.deliveries = 0
         self.drops = 0
         """Publications that were not delivered because somebody was too slow for them."""
+        self.gate: Gate | None = None
+        """What all transports write through, if it is one."""
         self.closes: dict[int, int] = {}
         """Close code that we sent -> how often. 3008 are those who were too slow."""
         self._namespaces = namespaces or Namespaces(Namespace())
@@ -215,7 +218,7 @@ class Hub:
             subscriber.flush()
         dirty, self._dirty = self._dirty, []
         if dirty:
-            self.deliveries += flush(dirty)
+            self.deliveries += flush(dirty, self.gate is not None and self.gate.passes)
 
     def count_close(self, code: int) -> None:
         self.closes[code] = self.closes.get(code, 0) + 1

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from realtime.gate import past_the_gate
 from realtime.ws import codes
 from realtime.ws.codes import Close
 from realtime.ws.fan import Fan, Sink
@@ -41,6 +42,7 @@ class Outbox:
         "_limit",
         "_retired",
         "_transport",
+        "direct",
         "fans",
         "framing",
         "lags",
@@ -61,6 +63,7 @@ class Outbox:
         self.fans: dict[str, Fan] = {}
         self.lags = False
         self.sink: Sink = transport.write
+        self.direct: Sink = past_the_gate(transport)
         self.framing = framing
         self._hub = hub
         self._transport = transport
@@ -161,9 +164,11 @@ class Outbox:
 
     def _route(self) -> None:
         if self._retired:
-            self.sink = _discard
+            self.sink = self.direct = _discard
+        elif self.lags:
+            self.sink = self.direct = self._hold
         else:
-            self.sink = self._hold if self.lags else self._transport.write
+            self.sink, self.direct = self._transport.write, past_the_gate(self._transport)
         self._hub.reroute(self)
 
     def _collect(self, item: bytes) -> None:

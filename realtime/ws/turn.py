@@ -65,13 +65,16 @@ class _Party:
         return self._writes
 
 
-def flush(fans: Sequence[Fan]) -> int:
-    """Write all that is pending; how many pushes that were. O(subscribers of all of them)."""
+def flush(fans: Sequence[Fan], direct: bool) -> int:
+    """Write all that is pending; how many pushes that were. O(subscribers of all of them).
+
+    ``direct``: the gate passes.
+    """
     if len(fans) == 1:
-        return fans[0].flush()
+        return fans[0].flush(direct)
     several = _several(fans)
     if not several:
-        return sum([fan.flush() for fan in fans])
+        return sum([fan.flush(direct) for fan in fans])
     told = 0
     parties: dict[Subscriber, _Party] = {}
     for fan in fans:

@@ -197,6 +197,7 @@ async def _served(
 ) -> AsyncIterator[House]:
     now = [1000.0]
     hub = Hub(lambda: now[0], services.channels.namespaces)
+    hub.gate = gate
     live = LiveBoards(services, hub.is_watched, interval=0)
     services.backend.channels.listen(hub.deliver, hub.lost)
     state = ServerState()
