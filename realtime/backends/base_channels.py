@@ -42,10 +42,12 @@ class ClientInfo(NamedTuple):
 
 
 class PresenceStats(NamedTuple):
-    """How many connections are subscribed, and of how many users."""
+    """How many connections are subscribed, and of how many users who have a name."""
 
     clients: int
     users: int
+    nameless: int = 0
+    """Connections of those who have none."""
 
 
 ChannelListener = Callable[[bytes, Publication, str], None]

@@ -186,10 +186,11 @@ class Presence:
 class _Room:
     """Who is in one channel."""
 
-    __slots__ = ("clients", "users")
+    __slots__ = ("clients", "nameless", "users")
 
     def __init__(self) -> None:
         self.clients: dict[str, ClientInfo] = {}
+        self.nameless = 0
         self.users: dict[str, int] = {}
         """User -> connections, for those who have a name."""
 
@@ -200,7 +201,10 @@ class _Room:
             self.exit(info.client)
             before = None
         self.clients[info.client] = info
-        if before is not None or not info.user:
+        if before is not None:
+            return False
+        if not info.user:
+            self.nameless += 1
             return False
         count = self.users[info.user] = self.users.get(info.user, 0) + 1
         return count == 1
@@ -208,7 +212,10 @@ class _Room:
     def exit(self, client: str) -> bool:
         """Whether the user goes with its last connection."""
         info = self.clients.pop(client, None)
-        if info is None or not info.user:
+        if info is None:
+            return False
+        if not info.user:
+            self.nameless -= 1
             return False
         count = self.users.pop(info.user) - 1
         if count:
@@ -216,7 +223,7 @@ class _Room:
         return count == 0
 
     def stats(self) -> PresenceStats:
-        return PresenceStats(len(self.clients), len(self.users))
+        return PresenceStats(len(self.clients), len(self.users), self.nameless)
 
 
 class Watches:

@@ -73,8 +73,10 @@ async def _presence(client: Client, number: int, request: messages.Presence) -> 
 
 async def _presence_stats(client: Client, number: int, request: messages.PresenceStats) -> None:
     _check_presence(client, request.channel)
-    clients, users = await client.door.services.channels.presence_stats(request.channel)
-    client.reply(number, b"presence_stats", messages.PresenceStatsResult(clients, users))
+    found = await client.door.services.channels.presence_stats(request.channel)
+    # This protocol takes all those without a name for one user.
+    users = found.users + (found.nameless > 0)
+    client.reply(number, b"presence_stats", messages.PresenceStatsResult(found.clients, users))
 
 
 async def _history(client: Client, number: int, request: messages.History) -> None:

@@ -59,7 +59,7 @@ async def test_nobody_is_not_a_user(backend: Backend) -> None:
     assert await add(CHANNEL, ClientInfo("c1", "")) is False
     assert await add(CHANNEL, ClientInfo("c2", "")) is False
     assert await add(CHANNEL, ClientInfo("c3", "ada")) is True
-    assert await stats(CHANNEL) == PresenceStats(clients=3, users=1)
+    assert await stats(CHANNEL) == PresenceStats(clients=3, users=1, nameless=2)
     assert await remove(CHANNEL, "c1") is False
     assert await remove(CHANNEL, "c2") is False
     assert await stats(CHANNEL) == PresenceStats(clients=1, users=1)

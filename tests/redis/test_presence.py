@@ -83,7 +83,7 @@ async def test_a_refresh_after_the_store_has_lost_everything_counts_anew(
         assert await presence.stats(ROOM) == PresenceStats(0, 0)
         for _ in range(2):
             await store._presence._refresh()
-            assert await presence.stats(ROOM) == PresenceStats(3, 1)
+            assert await presence.stats(ROOM) == PresenceStats(3, 1, 1)
         assert await presence.remove(ROOM, "c1") is False
         assert await presence.remove(ROOM, "c2") is True
 
