@@ -6,6 +6,7 @@ REALTIME_CRASH_SEED     to see again what was seen (random)
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import sys
@@ -14,19 +15,24 @@ import time
 from pathlib import Path
 
 from tests.crash.power import cut_power
+from tests.crash.publications import Publications
 from tests.crash.rig import Rig
 
 LEVELS = ("always", "bounded:100", "bounded:1000")
 REDIS_EVERY = 10
+CHECK_EVERY = 20
 
 
 def main() -> None:
-    """Prints one line per level; a round that fails raises, with its seed."""
+    """Prints two lines per level; a round that fails raises, with its seed."""
     rounds = int(os.environ.get("REALTIME_CRASH_ROUNDS", "200"))
     seed = int(os.environ.get("REALTIME_CRASH_SEED", random.randrange(10**6)))
     for level in LEVELS:
         with tempfile.TemporaryDirectory() as folder:
             _say(_run(Rig(Path(folder) / "data", level, seed), rounds))
+    for level in LEVELS:
+        with tempfile.TemporaryDirectory() as folder:
+            _say(asyncio.run(_publish(Path(folder) / "data", level, seed, rounds)))
 
 
 def _run(rig: Rig, rounds: int) -> str:
@@ -44,6 +50,22 @@ def _run(rig: Rig, rounds: int) -> str:
         f"{rig.level}, seed {rig.seed}: {tally.rounds} rounds, {tally.cuts} with a power cut, "
         f"{rig.acknowledged} writes acknowledged, {tally.compacting} kills inside compaction; "
         f"never answered: {tally.found} found, {tally.lost} not; read by Redis: {tally.redis}; "
+        f"{time.monotonic() - started:.0f} s"
+    )
+
+
+async def _publish(data: Path, level: str, seed: int, rounds: int) -> str:
+    """The same for publications and those who hear them; a kill each."""
+    started = time.monotonic()
+    publications = Publications(data, level, seed)
+    for number in range(rounds):
+        await publications.round()
+        if number % CHECK_EVERY == 0:
+            await publications.check()
+    await publications.check()
+    return (
+        f"publications {level}, seed {seed}: {rounds} rounds, "
+        f"{publications.tally.count} acknowledged, each heard once and in order by all; "
         f"{time.monotonic() - started:.0f} s"
     )
 

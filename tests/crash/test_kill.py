@@ -38,5 +38,7 @@ def test_many_more_rounds_can_be_asked_for() -> None:
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert [line.partition(",")[0] for line in lines] == ["always", "bounded:100", "bounded:1000"]
+    levels = ["always", "bounded:100", "bounded:1000"]
+    publications = [f"publications {level}" for level in levels]
+    assert [line.partition(",")[0] for line in lines] == levels + publications
     assert all("seed 5: 2 rounds" in line for line in lines)

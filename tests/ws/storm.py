@@ -31,7 +31,7 @@ __all__ = ["Log", "Weather", "storm"]
 
 SEAS = tuple(f"sea:{number}" for number in range(8))
 FLOOD = "flood"
-FLOOD_BYTES = 32 * 1024
+FLOOD_BYTES = 96 * 1024
 FLOOD_PAUSE = 0.05
 SMALL = 4 * 1024
 """Bytes that the kernel takes for a sluggard."""
