@@ -1,41 +1,45 @@
-"""What a client is told: the RateLimit headers (draft 10), a 429 and a 503.
+"""What a client is told who is not let through: a 429, or a 503, as a problem document.
 
-    RateLimit-Policy: "burst";q=20;w=12       the rule: 20 at once, all regained in 12 s
-    RateLimit: "burst";r=4;t=1                what is left, and in how many seconds there is more
-
-All that a rule alone decides is made once, when the middleware is. Seconds are rounded up:
-whoever waits as long as we said is never too early.
+Titles and types are those that the IANA registers for draft 10. ``retry_after`` in the body is
+exact; the header of that name is whole seconds, rounded up. What no wait will help has neither.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from starlette.types import Message
 
-from realtime.backends.base import NEVER, Decision
-from realtime.middleware.rules import Rule
+from realtime.backends.base import NEVER
+from realtime.middleware.fields import SECOND, Header, Standing, seconds
+from realtime.middleware.rules import CONCURRENCY
+from realtime.services.leases import Lease
+from realtime.services.limits import Reason, RuleSpec, Verdict
 
-__all__ = ["OUTAGE", "Header", "Refusal", "Refusals", "item_of", "policies"]
-
-Header = tuple[bytes, bytes]
-
-SECOND = 1_000_000
+__all__ = ["OUTAGE", "Refusal", "Refusals", "Violation"]
 
 _PROBLEM_TYPES = "https://iana.org/assignments/http-problem-types"
+
+REDUCED = "Temporary reduced capacity"
+QUOTA_EXCEEDED = "Quota exceeded"
+ABNORMAL = "Abnormal usage detected"
+
+KEPT = 256
+"""Beginnings of bodies that a route keeps; overrides make more of them than there are rules."""
 
 
 class Refusal:
     """An answer instead of the app's, for HTTP and for a WebSocket that was not accepted."""
 
-    __slots__ = ("_body", "_headers", "_status", "title")
+    __slots__ = ("body", "headers", "status", "title")
 
     def __init__(self, status: int, title: str, body: bytes, headers: Sequence[Header]) -> None:
         self.title = title
-        self._status = status
-        self._body = body
-        self._headers = [
+        self.status = status
+        self.body = body
+        self.headers = [
             (b"content-type", b"application/problem+json"),
             (b"content-length", b"%d" % len(body)),
             # A cache that kept a refusal would refuse others, and for longer.
@@ -48,20 +52,20 @@ class Refusal:
         return (
             {
                 "type": f"{prefix}.response.start",
-                "status": self._status,
-                "headers": self._headers,
+                "status": self.status,
+                "headers": self.headers,
             },
-            {"type": f"{prefix}.response.body", "body": b"" if method == "HEAD" else self._body},
+            {"type": f"{prefix}.response.body", "body": b"" if method == "HEAD" else self.body},
         )
 
 
 OUTAGE = Refusal(
     503,
-    "Temporary reduced capacity",
+    REDUCED,
     json.dumps(
         {
             "type": f"{_PROBLEM_TYPES}#temporary-reduced-capacity",
-            "title": "Temporary reduced capacity",
+            "title": REDUCED,
             "status": 503,
             "detail": "It cannot be said whether this request is within its limit. Try again.",
         }
@@ -71,8 +75,29 @@ OUTAGE = Refusal(
 """The limiter cannot be asked, and whoever configured it wants no request to pass then."""
 
 
+class Violation(NamedTuple):
+    """A rule that does not let a request through, and how its caller stands."""
+
+    standing: Standing
+    spec: RuleSpec
+    reason: Reason
+    retry_after: int
+    status: int
+
+    @classmethod
+    def of(cls, verdict: Verdict, status: int) -> Violation:
+        wait = verdict.decision.retry_after
+        return cls(Standing.of(verdict), verdict.spec, verdict.reason, wait, status)
+
+    @classmethod
+    def of_lease(cls, rule: str, spec: RuleSpec, lease: Lease, status: int) -> Violation:
+        wait = lease.retry_after
+        standing = Standing(rule, lease.limit, max(0, lease.limit - lease.active), wait, wait, 0)
+        return cls(standing, spec, lease.reason, wait, status)
+
+
 class Refusals:
-    """The 429s of a route: which rules forbid, and when the same request can pass, if ever.
+    """The refusals of a route: which rules forbid, and when the same request can pass, if ever.
 
     Whoever is refused will often come again at once, so all but the time is written only
     the first time, for each set of rules that forbid together.
@@ -81,82 +106,65 @@ class Refusals:
     __slots__ = ("_beginnings",)
 
     def __init__(self) -> None:
-        self._beginnings: dict[tuple[str, ...], bytes] = {}
+        self._beginnings: dict[tuple[object, ...], bytes] = {}
 
     def refusal(
-        self,
-        violated: Sequence[tuple[Rule, Decision]],
-        cost: int,
-        announced: Sequence[Header],
+        self, violated: Sequence[Violation], cost: int, announced: Sequence[Header], late: int = 0
     ) -> Refusal:
-        """``announced`` are the RateLimit headers."""
-        waits = [decision.retry_after for _, decision in violated]
+        """``announced`` are the fields about the limits; ``late`` is added to the wait."""
+        waits = [one.retry_after for one in violated]
+        status, title, kind = _kind(violated)
         if NEVER in waits:
-            body = _problem(violated, cost)
-            return Refusal(429, QUOTA_EXCEEDED, body, announced)
-        names = tuple([rule.name for rule, _ in violated])
-        beginning = self._beginnings.get(names)
-        if beginning is None:
-            beginning = self._beginnings[names] = _problem(violated, cost)[:-1]
-        wait = max(waits)
-        body = b'%b, "retry_after": %b}' % (beginning, repr(wait / SECOND).encode())
-        return Refusal(
-            429, QUOTA_EXCEEDED, body, [*announced, (b"retry-after", b"%d" % _seconds(wait))]
+            return Refusal(status, title, _problem(violated, cost, status, title, kind), announced)
+        # A tier's, or a rate of the caller's own: the same name may speak of another limit.
+        case = tuple(
+            [(one.standing.rule, one.spec.limit, one.spec.burst, kind) for one in violated]
         )
+        beginning = self._beginnings.get(case)
+        if beginning is None:
+            if len(self._beginnings) >= KEPT:
+                self._beginnings.clear()
+            beginning = _problem(violated, cost, status, title, kind)[:-1]
+            self._beginnings[case] = beginning
+        wait = max(waits) + late
+        body = b'%b, "retry_after": %b}' % (beginning, repr(wait / SECOND).encode())
+        retry_after = (b"retry-after", b"%d" % seconds(wait))
+        return Refusal(status, title, body, [*announced, retry_after])
 
 
-QUOTA_EXCEEDED = "Quota exceeded"
+def _kind(violated: Sequence[Violation]) -> tuple[int, str, str]:
+    """Status, title and type: a caller who did nothing wrong is not told that he did."""
+    if all(one.status == 503 or one.reason == "saturated" for one in violated):
+        return 503, REDUCED, "temporary-reduced-capacity"
+    if any(one.reason == "penalty" for one in violated):
+        return 429, ABNORMAL, "abnormal-usage-detected"
+    return 429, QUOTA_EXCEEDED, "quota-exceeded"
 
 
-def _problem(violated: Sequence[tuple[Rule, Decision]], cost: int) -> bytes:
+def _problem(violated: Sequence[Violation], cost: int, status: int, title: str, kind: str) -> bytes:
     problem = {
-        "type": f"{_PROBLEM_TYPES}#quota-exceeded",
-        "title": QUOTA_EXCEEDED,
-        "status": 429,
-        "detail": " ".join(_sentence(rule, decision, cost) for rule, decision in violated),
-        "violated-policies": [rule.name for rule, _ in violated],
+        "type": f"{_PROBLEM_TYPES}#{kind}",
+        "title": title,
+        "status": status,
+        "detail": " ".join(_sentence(one, cost) for one in violated),
+        "violated-policies": [one.standing.rule for one in violated],
     }
     return json.dumps(problem).encode()
 
 
-def _sentence(rule: Rule, decision: Decision, cost: int) -> str:
-    if decision.retry_after == NEVER:
-        return f"This costs {cost}; the rule {rule.name} never allows more than {decision.limit}."
-    burst = f", {rule.burst} at once" if rule.burst is not None else ""
-    return f"The rule {rule.name} allows {rule.limit} in {rule.per:g} s{burst}."
-
-
-def item_of(rule: Rule) -> Callable[[Decision], bytes]:
-    """A function that writes the rule's item of the RateLimit header."""
-    name = _quoted(rule.name).replace(b"%", b"%%")
-    full, partial = name + b";r=%d", name + b";r=%d;t=%d"
-    next_after_of = rule.spec.build().next_after
-
-    def item(decision: Decision) -> bytes:
-        next_after = next_after_of(decision)
-        if next_after > 0:  # a service may decide by a rule that differs from ours
-            return partial % (decision.remaining, -(-next_after // SECOND))
-        return full % decision.remaining
-
-    return item
-
-
-def policies(rules: Sequence[Rule]) -> Header:
-    """The RateLimit-Policy header of rules that apply together."""
-    return b"ratelimit-policy", b", ".join(map(_policy, rules))
-
-
-def _policy(rule: Rule) -> bytes:
-    """``w`` is whole seconds; of a token bucket it is the time from empty to full."""
-    quota = rule.spec.build().limit
-    window = _seconds(round(rule.per * quota / rule.limit * SECOND))
-    return b"%b;q=%d;w=%d" % (_quoted(rule.name), quota, window)
-
-
-def _quoted(name: str) -> bytes:
-    """An sf-String."""
-    return b'"%b"' % name.replace("\\", "\\\\").replace('"', '\\"').encode()
-
-
-def _seconds(microseconds: int) -> int:
-    return max(1, -(-microseconds // SECOND))
+def _sentence(one: Violation, cost: int) -> str:
+    name, spec = one.standing.rule, one.spec
+    if one.reason == "denied":
+        return f"The rule {name} does not admit this caller."
+    if one.reason == "penalty":
+        return f"The rule {name} was violated too often."
+    if one.reason == "saturated":
+        return f"The rule {name} has no room for another caller."
+    if one.retry_after == NEVER:
+        return f"This costs {cost}; the rule {name} never allows more than {one.standing.limit}."
+    if spec.algorithm == CONCURRENCY:
+        return f"The rule {name} allows {spec.limit} at once."
+    if spec.unit is not None:
+        return f"The rule {name} allows {spec.limit} in a {spec.unit}."
+    burst = f", {spec.burst} at once" if spec.burst is not None else ""
+    return f"The rule {name} allows {spec.limit} in {spec.per:g} s{burst}."

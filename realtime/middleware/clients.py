@@ -21,10 +21,7 @@ from ipaddress import (
 
 from starlette.types import Scope
 
-__all__ = ["UNIX", "KeyFunction", "client_address"]
-
-KeyFunction = Callable[[Scope], str | None]
-"""Who a request is counted under; None if that cannot be said."""
+__all__ = ["REMEMBERED", "UNIX", "client_address"]
 
 UNIX = "unix"
 """The name of a proxy that connects through a Unix socket, where peers have no address."""

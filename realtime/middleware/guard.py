@@ -1,174 +1,289 @@
-"""What stands before a route: its rules, with all made ready that does not need a request."""
+"""What stands before a route: its rules, with all made ready that does not need a request.
+
+Two kinds. One rule that is the same for all callers, decided in this process, is a few function
+calls. Everything else - several rules, tiers, leases, real costs, a limiter elsewhere - is asked
+for: leases first, one after the other, then all that is spent, in one atomic step; if anything
+is refused, the leases are given back. `Admission` is what has to be seen to afterwards.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
 
 from starlette.types import Scope
 
-from realtime.backends.base import BackendUnavailable, Decision
-from realtime.errors import Unavailable
-from realtime.middleware.answers import OUTAGE, Header, Refusal, Refusals, item_of, policies
+from realtime.backends.base import Decision
+from realtime.middleware.answers import OUTAGE, Refusal, Refusals, Violation
+from realtime.middleware.ask import Ask
+from realtime.middleware.blocked import Known
+from realtime.middleware.fallback import OUTAGES
+from realtime.middleware.fields import Header, Standing
 from realtime.middleware.limiter import Limiter, TakeNow
 from realtime.middleware.occasional import Occasional
-from realtime.middleware.rules import Rule
+from realtime.middleware.rules import CONCURRENCY, Rule
+from realtime.middleware.running import Held
+from realtime.services.leases import Lease
+from realtime.services.limits import Verdict, Wish
+from realtime.services.terms import reason_of
 
-__all__ = ["Ask", "CostFunction", "Guard", "guard"]
+__all__ = ["Admission", "Guard"]
 
 log = logging.getLogger(__name__)
 
-CostFunction = Callable[[Scope], int]
-
-Answer = Refusal | list[Header]
-"""A refusal, or the headers to add to the app's own response."""
-
 UNSEEN: list[Header] = []
 
-OUTAGES = (Unavailable, BackendUnavailable)
-"""There is no decision, and without one this request shall not pass."""
 
+class Admission:
+    """A request that was let through: what its response says, and what is to be done at its end."""
 
-class Ask(NamedTuple):
-    """How to ask for a decision; the same for every route."""
+    __slots__ = ("_ask", "_charged", "_held", "_limiter", "headers")
 
-    limiter: Limiter
-    key: Callable[[Scope], str]
-    cost: int | CostFunction
-    silent: bool
-    """No RateLimit headers."""
-
-    def price(self, scope: Scope) -> int:
-        """What a request costs."""
-        return self.cost if isinstance(self.cost, int) else self.cost(scope)
-
-
-class Guard(Protocol):
-    """Decides about one request."""
+    def __init__(self, ask: Ask) -> None:
+        self.headers = UNSEEN
+        self._ask = ask
+        self._held: list[Held] = []
+        self._limiter: Limiter = ask.limiter
+        self._charged: Sequence[Wish] = ()
 
     @property
-    def decide_now(self) -> Callable[[Scope], Answer] | None:
-        """None if a decision may have to be waited for: then `decide` is used."""
+    def has_end(self) -> bool:
+        """Whether `end` has to be called, whatever becomes of the request."""
+        return bool(self._held or self._charged)
 
-    async def decide(self, scope: Scope) -> Answer: ...
+    async def acquire(self, limiter: Limiter, rule: Rule, wish: Wish) -> Lease:
+        """A lease until the end, if it is granted. Raises what is an outage."""
+        lease, held = await self._ask.running.acquire(limiter, rule, wish)
+        if held is not None:
+            self._held.append(held)
+        return lease
 
+    def charge(self, limiter: Limiter, wishes: Sequence[Wish], verdicts: Sequence[Verdict]) -> None:
+        """Estimates were spent, which the end may correct."""
+        pairs = zip(wishes, verdicts, strict=True)
+        self._limiter = limiter
+        self._charged = [wish for wish, verdict in pairs if verdict.reason != "exempt"]
 
-def guard(rules: tuple[Rule, ...], ask: Ask) -> Guard:
-    """The guard for these rules together."""
-    if not rules:
-        return _Unlimited()
-    return _Single(rules[0], ask) if len(rules) == 1 else _Several(rules, ask)
+    async def release(self) -> None:
+        """Give back the leases."""
+        held, self._held = self._held, []
+        await self._ask.running.release(held)
 
-
-class _Unlimited:
-    decide_now = None
-
-    async def decide(self, scope: Scope) -> Answer:
-        return UNSEEN
-
-
-class _Single:
-    """One rule: the common case, and the hot one."""
-
-    __slots__ = ("_ask", "_item", "_policy", "_refusals", "_rule", "_shadow", "_take", "decide_now")
-
-    def __init__(self, rule: Rule, ask: Ask) -> None:
-        self._rule = rule
-        self._ask = ask
-        self._take = ask.limiter.taker(rule)
-        self._item = None if ask.silent or rule.shadow else item_of(rule)
-        self._policy = policies([rule])
-        self._refusals = Refusals()
-        self._shadow = _Shadow()
-        take_now = ask.limiter.taker_now(rule)
-        self.decide_now = None if take_now is None else self._immediate(take_now)
-
-    def _immediate(self, take_now: TakeNow) -> Callable[[Scope], Answer]:
-        """`decide` as one function over its parts: nearly every request comes by here."""
-        key, policy, item = self._ask.key, self._policy, self._item
-        cost_of = self._ask.cost
-
-        def decide_now(scope: Scope) -> Answer:
-            cost = cost_of if isinstance(cost_of, int) else cost_of(scope)
-            decision = take_now(key(scope), cost)
-            if decision.allowed and item is not None:
-                return [policy, (b"ratelimit", item(decision))]
-            return self._answer(decision, cost)
-
-        return decide_now
-
-    async def decide(self, scope: Scope) -> Answer:
-        cost = self._ask.price(scope)
+    async def end(self, cost: int | None = None) -> None:
+        """The request is done, and has cost so much; None if as much as was estimated."""
         try:
-            decision = await self._take(self._ask.key(scope), cost)
-        except OUTAGES:
-            return OUTAGE
-        return UNSEEN if decision is None else self._answer(decision, cost)
+            await self.release()
+        finally:
+            if cost is not None:
+                await self._settle(cost)
 
-    def _answer(self, decision: Decision, cost: int) -> Answer:
-        item = self._item
-        headers = UNSEEN if item is None else [self._policy, (b"ratelimit", item(decision))]
-        if decision.allowed:
-            return headers
-        if self._rule.shadow:
-            self._shadow.would_refuse([self._rule])
-            return UNSEEN
-        return self._refusals.refusal([(self._rule, decision)], cost, headers)
+    async def _settle(self, cost: int) -> None:
+        for wish in self._charged:
+            try:
+                await self._limiter.settle(wish, cost - wish.cost)
+            except OUTAGES:  # the estimate stays spent
+                self._ask.tell("outage", (wish.rule,))
 
 
-class _Several:
-    """Rules that apply together: all are charged, or none."""
+class Guard:
+    """Decides about requests under these rules together."""
 
-    decide_now = None
-
-    __slots__ = ("_ask", "_items", "_policies", "_refusals", "_rules", "_shadow", "_take")
-
-    def __init__(self, rules: tuple[Rule, ...], ask: Ask) -> None:
-        shown = [rule for rule in rules if not rule.shadow and not ask.silent]
-        self._rules = rules
+    def __init__(self, rules: Sequence[Rule], ask: Ask) -> None:
         self._ask = ask
-        self._take = ask.limiter.taker_of_all(rules)
-        self._items = {rule.name: item_of(rule) for rule in shown}
-        self._policies = policies(shown)
+        self._rules = {rule.name: rule for rule in rules}
+        keyed = [(rule, ask.key_of(rule)) for rule in rules]
+        self._running = [pair for pair in keyed if pair[0].algorithm == CONCURRENCY]
+        self._spent = [pair for pair in keyed if pair[0].algorithm != CONCURRENCY]
+        self._names = tuple(self._rules)
         self._refusals = Refusals()
-        self._shadow = _Shadow()
-
-    async def decide(self, scope: Scope) -> Answer:
-        cost = self._ask.price(scope)
-        try:
-            decisions = await self._take(self._ask.key(scope), cost)
-        except OUTAGES:
-            return OUTAGE
-        if decisions is None:
-            return UNSEEN
-        pairs = list(zip(self._rules, decisions, strict=True))
-        refused = [pair for pair in pairs if not pair[1].allowed]
-        violated = [pair for pair in refused if not pair[0].shadow]
-        if len(violated) < len(refused):
-            self._shadow.would_refuse([rule for rule, _ in refused if rule.shadow])
-        if violated:
-            # The others were not charged, so what was decided about them is not true of now.
-            return self._refusals.refusal(violated, cost, self._headers(violated))
-        return self._headers(pairs)
-
-    def _headers(self, pairs: Iterable[tuple[Rule, Decision]]) -> list[Header]:
-        items = [
-            self._items[rule.name](decision) for rule, decision in pairs if rule.name in self._items
-        ]
-        return [self._policies, (b"ratelimit", b", ".join(items))] if items else UNSEEN
-
-
-class _Shadow:
-    """Tells what a shadow rule would have done."""
-
-    __slots__ = ("_lines",)
-
-    def __init__(self) -> None:
         self._lines = Occasional(log)
+        self.decide_now = self._immediate()
 
-    def would_refuse(self, rules: Sequence[Rule]) -> None:
-        names = ", ".join(rule.name for rule in rules)
+    async def decide(self, scope: Scope, cost: int | None = None) -> Admission | Refusal:
+        """Ask; ``cost`` if it is known already. Raises what the app's own functions raise, and
+        nothing else."""
+        admission = Admission(self._ask)
+        try:
+            price = self._ask.price(scope) if cost is None else cost
+            refusal = await self._decide(scope, price, admission)
+        except OUTAGES:
+            refusal = OUTAGE
+        except BaseException:
+            await admission.release()
+            raise
+        if refusal is None:
+            self._ask.tell("allowed", self._names)
+            return admission
+        await admission.release()
+        return refusal
+
+    async def charge(self, scope: Scope, costs: Sequence[int]) -> Refusal | None:
+        """Spend another cost under each rule, for something that has no end and no headers."""
+        try:
+            verdicts, _ = await self._take(
+                [
+                    wish._replace(cost=cost)
+                    for wish, cost in zip(
+                        self._ask.wishes(self._spent, scope, 0), costs, strict=True
+                    )
+                ]
+            )
+        except OUTAGES:
+            return OUTAGE
+        violated = self._violated(verdicts)
+        if violated:
+            return self._refusal(violated, verdicts, max(costs), [])
+        self._ask.tell("allowed", self._names)
+        return None
+
+    async def _decide(self, scope: Scope, cost: int, admission: Admission) -> Refusal | None:
+        standings: list[Standing] = []
+        for wish in self._ask.wishes(self._running, scope, cost):
+            found = await self._acquire(self._rules[wish.rule], wish, admission)
+            if isinstance(found, Violation):
+                return self._refusal([found], [], cost, [found.standing])
+            standings += [found] if found is not None else []
+        wishes = list(self._ask.wishes(self._spent, scope, cost))
+        verdicts, limiter = await self._take(wishes) if wishes else ([], self._ask.limiter)
+        violated = self._violated(verdicts)
+        shown = [*standings, *map(Standing.of, filter(_is_shown, verdicts))]
+        if violated:
+            return self._refusal(violated, verdicts, cost, shown)
+        if self._ask.cost_after is not None and verdicts:
+            charged = [wish for wish in wishes if wish.rule in {one.rule for one in verdicts}]
+            admission.charge(limiter, charged, verdicts)
+        admission.headers = self._ask.fields.of(shown, shown, self._ask.fields.draw())
+        return None
+
+    async def _acquire(
+        self, rule: Rule, wish: Wish, admission: Admission
+    ) -> Violation | Standing | None:
+        """None if there is nothing to tell: of a shadow rule, of one that a caller is exempt
+        from, and while requests pass because nobody can be asked."""
+        try:
+            lease = await admission.acquire(self._ask.limiter, rule, wish)
+        except OUTAGES:
+            self._ask.tell("outage", (rule.name,))
+            if not self._ask.fallback.decided_here(self._rules, [wish]):
+                return None
+            self._ask.tell("local", (rule.name,))
+            local = await self._ask.fallback.limiter([rule])
+            lease = await admission.acquire(local, rule, wish)
+        if not lease.allowed:
+            return Violation.of_lease(rule.name, rule.spec, lease, rule.status)
+        if lease.id is None:
+            self._would_refuse([rule.name])
+        if lease.id is None or lease.reason == "exempt" or rule.shadow:
+            return None
+        return Standing(rule.name, lease.limit, max(0, lease.limit - lease.active), 0, 0, 0)
+
+    async def _take(self, wishes: Sequence[Wish]) -> tuple[Sequence[Verdict], Limiter]:
+        """The verdicts, and whose they are; none while requests pass because nobody can be
+        asked. Raises Unavailable if they do not."""
+        try:
+            return await self._ask.limiter.take(wishes), self._ask.limiter
+        except OUTAGES:
+            names = [wish.rule for wish in wishes]
+            self._ask.tell("outage", names)
+            wishes = self._ask.fallback.decided_here(self._rules, wishes)
+        if not wishes:
+            return [], self._ask.limiter
+        names = [wish.rule for wish in wishes]
+        self._ask.tell("local", names)
+        local = await self._ask.fallback.limiter([self._rules[name] for name in names])
+        return await local.take(wishes), local
+
+    def _violated(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
+        shadows = [one.rule for one in verdicts if one.allowed and not one.decision.allowed]
+        if shadows:
+            self._would_refuse(shadows)
+        return [one for one in verdicts if not one.allowed]
+
+    def _refusal(
+        self,
+        violated: Sequence[Verdict | Violation],
+        verdicts: Sequence[Verdict],
+        cost: int,
+        shown: Sequence[Standing],
+    ) -> Refusal:
+        violations = [self._violation(one) for one in violated]
+        names = [one.standing.rule for one in violations]
+        self._ask.tell("blocked" if isinstance(verdicts, Known) else "refused", names)
+        late = self._ask.fields.draw()
+        # The others were not charged, so what was decided about them is not true of now.
+        items = [one.standing for one in violations]
+        headers = self._ask.fields.of(shown, items if shown else [], late)
+        return self._refusals.refusal(violations, cost, headers, late)
+
+    def _violation(self, one: Verdict | Violation) -> Violation:
+        if isinstance(one, Violation):
+            return one
+        return Violation.of(one, self._rules[one.rule].status)
+
+    def _would_refuse(self, names: Sequence[str]) -> None:
+        self._ask.tell("would-refuse", names)
         self._lines.warn(
-            f"a request would have been refused, were it not for the shadow of {names}"
+            "a request would have been refused, were it not for the shadow of " + ", ".join(names)
         )
+
+    def _immediate(self) -> Callable[[Scope], list[Header] | Refusal | int] | None:
+        """The whole way in one function, if there is one rule and nobody to wait for: nearly
+        every request comes by here. If it is not that easy after all, it answers the cost."""
+        rules = list(self._rules.values())
+        if not rules:
+            return lambda scope: UNSEEN
+        if len(rules) != 1 or rules[0].algorithm == CONCURRENCY or self._ask.cost_after:
+            return None
+        rule, observe, names = rules[0], self._ask.observe, self._names
+        take_now = self._ask.limiter.taker_now(rule)
+        announce = self._ask.fields.of_rule(rule) if take_now is not None else None
+        if take_now is None or announce is None:
+            return None
+        return _bound(
+            take_now,
+            announce,
+            self._ask.key_of(rule),
+            self._ask.cost,
+            self._refused_now(rule),
+            None if observe is None else lambda: observe("allowed", names),
+        )
+
+    def _refused_now(self, rule: Rule) -> Callable[[Decision, int], Refusal]:
+        build = rule.spec.build()
+
+        def refused(decision: Decision, cost: int) -> Refusal:
+            reason = reason_of(decision)
+            verdict = Verdict(rule.name, rule.spec, decision, build, False, reason)
+            return self._refusal([verdict], [verdict], cost, [Standing.of(verdict)])
+
+        return refused
+
+
+def _bound(
+    take_now: TakeNow,
+    announce: Callable[[Decision], list[Header]],
+    key: Callable[[Scope], str],
+    cost_of: int | Callable[[Scope], int],
+    refused: Callable[[Decision, int], Refusal],
+    observe: Callable[[], None] | None,
+) -> Callable[[Scope], list[Header] | Refusal | int]:
+    """One function over its parts."""
+    fixed, price = (cost_of, None) if isinstance(cost_of, int) else (0, cost_of)
+
+    def decide_now(scope: Scope) -> list[Header] | Refusal | int:
+        cost = fixed if price is None else price(scope)
+        decision = take_now(key(scope), cost)
+        if decision is None:
+            return cost
+        if not decision[0]:
+            return refused(decision, cost)
+        if observe is not None:
+            observe()
+        return announce(decision)
+
+    return decide_now
+
+
+def _is_shown(verdict: Verdict) -> bool:
+    """Nobody is told of a shadow, and nobody who is exempt of the rule."""
+    return not verdict.spec.shadow and verdict.reason != "exempt"

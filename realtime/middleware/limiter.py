@@ -1,48 +1,66 @@
 """What the middleware needs of whoever decides, and the decider that lives in the process.
 
-A limiter is asked once per rule, when the middleware is made, for a function that decides
-under it; what can be prepared is prepared there, and the request pays for the decision
-alone. `realtime.middleware.remote` is the other limiter.
+A limiter is asked in words of `realtime.services.limits`. The one in this process also opens a
+way to decisions that nobody waits for; `realtime.middleware.remote` and
+`realtime.middleware.store` are the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from realtime.backends.base import Decision
-from realtime.middleware.rules import Rule
-from realtime.services.limits import Limits, Wish
+from realtime.middleware.rules import OnOutage, Rule
+from realtime.services.leases import Lease
+from realtime.services.limits import Limits, RuleSpec, Verdict, Wish
 
-__all__ = ["EmbeddedLimiter", "Features", "Limiter", "Take", "TakeAll", "TakeNow"]
+__all__ = ["EmbeddedLimiter", "Features", "Limiter", "TakeNow", "settle"]
 
-TakeNow = Callable[[str, int], Decision]
-"""``(key, cost)``"""
-
-Take = Callable[[str, int], Awaitable[Decision | None]]
-"""``(key, cost)``; None if there is no telling and the request shall pass."""
-
-TakeAll = Callable[[str, int], Awaitable[Sequence[Decision] | None]]
-"""As `Take`, under several rules: all are charged, or none."""
-
+TakeNow = Callable[[str, int], Decision | None]
+"""``(key, cost)``; None if `Limiter.take` has to be asked."""
 
 TAKES_PER_SWEEP = 64
 SWEEP_BUDGET = 100
 """Microseconds. A sweep looks at 200 keys or more, so callers never come faster than they go."""
 
+ESTIMATE = 1
+SETTLED_WITHIN = 60.0
+"""What is spent after an answer is reserved first, since that spends what is left."""
+
 
 class Limiter(Protocol):
-    """Decides. What it answers may raise Unavailable, or BackendUnavailable: then it is a 503."""
+    """Decides. Any answer may raise Unavailable, or BackendUnavailable: that is an outage."""
+
+    @property
+    def on_outage(self) -> OnOutage:
+        """What happens then under rules that do not say so themselves."""
+
+    @property
+    def immediate(self) -> bool:
+        """Nothing it answers has to be waited for."""
 
     def taker_now(self, rule: Rule) -> TakeNow | None:
-        """None if a decision may have to be waited for: then `taker` is used."""
+        """The way to decisions under one rule that nobody waits for; None if there is none."""
 
-    def taker(self, rule: Rule) -> Take: ...
+    async def take(self, wishes: Sequence[Wish]) -> Sequence[Verdict]:
+        """One verdict per wish: all are charged, or none. If none, those may be left out that
+        would allow it."""
 
-    def taker_of_all(self, rules: Sequence[Rule]) -> TakeAll: ...
+    async def settle(self, wish: Wish, by: int) -> None:
+        """Spend ``by`` more, as far as it is left; or give ``-by`` back."""
+
+    async def acquire(self, wish: Wish, lease_id: str) -> Lease:
+        """A lease for the rule's own duration; the cost does not matter."""
+
+    async def renew(self, rule: str, key: str, lease_id: str) -> bool:
+        """Whether it was active still."""
+
+    async def release(self, rule: str, key: str, lease_id: str) -> None:
+        """May be repeated."""
 
     async def prepare(self, rules: Sequence[Rule]) -> None:
-        """Called once, before the first decision, with every rule there is. Never raises."""
+        """Called before the first decision, with every rule there is. Never raises."""
 
     async def close(self) -> None:
         """Called when the app shuts down; the limiter may be used again afterwards."""
@@ -60,43 +78,65 @@ class Features(Protocol):
 class EmbeddedLimiter:
     """Decides in this process: exact, a few microseconds, and for this process alone.
 
-    Give it your own `Embedded` to look at the limits it keeps, or to reset them, by name.
+    Give it your own `Embedded` to look at the limits it keeps, to reset them, or to make
+    exceptions for single callers, by name.
     """
 
-    def __init__(self, features: Features | None = None) -> None:
+    def __init__(self, features: Features | None = None, on_outage: OnOutage = "deny") -> None:
+        """``on_outage`` matters only if the features have a store that can be away."""
         self._features = _own_features() if features is None else features
+        self._takes = 0
+        self.on_outage = on_outage
+
+    @property
+    def immediate(self) -> bool:
+        return self._features.limits.shortcut("any", RuleSpec()) is not None
 
     def taker_now(self, rule: Rule) -> TakeNow | None:
         shortcut = self._features.limits.shortcut(rule.name, rule.spec)
         if shortcut is None:
             return None
         (bucket, built, take), sweep = shortcut, self._features.sweep
+        ready = self._features.limits.ready
+        name, spec = rule.name, rule.spec
         calls = 0
+        last: object = None
+        is_ours = False
 
-        def take_now(key: str, cost: int) -> Decision:
-            nonlocal calls
+        def take_now(key: str, cost: int) -> Decision | None:
+            nonlocal calls, last, is_ours
             calls += 1
             if not calls % TAKES_PER_SWEEP:
                 sweep(SWEEP_BUDGET)
-            return take(bucket(key), built, cost)
+            found = ready(name)
+            if found is not last:
+                # Somebody has changed the rule, or said something of a single caller.
+                last, is_ours = found, found is not None and found.is_plainly(spec)
+            return take(bucket(key), built, cost) if is_ours else None
 
         return take_now
 
-    def taker(self, rule: Rule) -> Take:
-        async def take(key: str, cost: int) -> Decision:
-            return (await self._features.limits.take(rule.name, key, cost)).decision
-
-        return take
-
-    def taker_of_all(self, rules: Sequence[Rule]) -> TakeAll:
-        take_all = self._features.limits.take_all
-
-        async def take(key: str, cost: int) -> Sequence[Decision]:
+    async def take(self, wishes: Sequence[Wish]) -> Sequence[Verdict]:
+        self._takes += 1
+        if not self._takes % TAKES_PER_SWEEP:
             self._features.sweep(SWEEP_BUDGET)
-            verdicts = await take_all([Wish(rule.name, key, cost) for rule in rules])
-            return [verdict.decision for verdict in verdicts]
+        if len(wishes) == 1:
+            return [await self._features.limits.take(*wishes[0])]
+        return await self._features.limits.take_all(wishes)
 
-        return take
+    async def settle(self, wish: Wish, by: int) -> None:
+        await settle(self._features.limits, wish, by)
+
+    async def acquire(self, wish: Wish, lease_id: str) -> Lease:
+        return await self._features.limits.leases.acquire(
+            wish.rule, wish.key, lease_id=lease_id, tier=wish.tier
+        )
+
+    async def renew(self, rule: str, key: str, lease_id: str) -> bool:
+        return await self._features.limits.leases.renew(rule, key, lease_id) is not None
+
+    async def release(self, rule: str, key: str, lease_id: str) -> None:
+        await self._features.limits.leases.release(rule, key, lease_id)
 
     async def prepare(self, rules: Sequence[Rule]) -> None:
         for rule in rules:
@@ -104,6 +144,16 @@ class EmbeddedLimiter:
 
     async def close(self) -> None:
         """Nothing is held but memory."""
+
+
+async def settle(limits: Limits, wish: Wish, by: int) -> None:
+    """See `Limiter.settle`."""
+    if by < 0:
+        await limits.refund(wish.rule, wish.key, -by, wish.tier)
+    elif by > 0:
+        reserved = await limits.reserve(wish.rule, wish.key, ESTIMATE, SETTLED_WITHIN, wish.tier)
+        if reserved.id is not None:
+            await limits.settle(wish.rule, wish.key, reserved.id, by, wish.tier)
 
 
 def _own_features() -> Features:

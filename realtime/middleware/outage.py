@@ -1,10 +1,12 @@
-"""What happens to a request about which nobody decides in time.
+"""Asking somebody far away: within a deadline, and not at all while he is known to be away.
 
-A limiter that can hold up the app is worse than none, so every decision has a deadline.
-Whatever goes wrong on the way - no connection, silence, nonsense - is an outage, and whoever
-configured the limiter has said what happens then: requests pass without headers (``allow``), or
-are answered 503 (``deny``). After a few outages in a row nothing is asked for a moment, so that
-what is dead does not cost every request the deadline.
+A limiter that can hold up the app is worse than none, so every question has a deadline.
+Whatever goes wrong on the way - no connection, silence, nonsense - is an outage: `Unavailable`.
+What that means for a request is the business of `realtime.middleware.fallback`.
+
+After a few outages in a row the circuit opens: nothing is asked for a moment, so that what is
+dead does not cost every request the deadline. Then one question goes first, and the others
+follow if it is answered.
 """
 
 from __future__ import annotations
@@ -12,55 +14,60 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from realtime.errors import Unavailable
 from realtime.middleware.occasional import Occasional
 
-__all__ = ["OnOutage", "Outages", "reason"]
+__all__ = ["Outages", "reason"]
 
 OUTAGES_IN_A_ROW = 5
 PAUSE = 1.0
 """Seconds without a question after that many outages in a row."""
 
-OnOutage = Literal["allow", "deny"]
-
 T = TypeVar("T")
 
 
 class Outages:
-    """Asks, within the deadline; and does what was said where there is no answer."""
+    """Asks, within the deadline. Serves one event loop."""
 
-    def __init__(self, name: str, timeout: float, on_outage: OnOutage, log: logging.Logger) -> None:
+    def __init__(self, name: str, timeout: float, log: logging.Logger) -> None:
         """``name`` is who is asked, for the log; ``timeout`` is for a decision, in seconds."""
+        if timeout <= 0:
+            raise ValueError(f"a deadline is above 0 seconds, not {timeout}")
         self._name = name
         self._timeout = timeout
-        self._denies = on_outage == "deny"
         self._lines = Occasional(log)
         self._in_a_row = 0
         self._resumes_at = 0.0
+        self._probing = False
 
-    async def ask(self, question: Callable[[], Awaitable[T]]) -> T | None:
-        """The answer; None if requests pass during an outage. Raises Unavailable if they do not.
-
-        Every exception is an outage: one that we did not think of must not reach the app.
-        """
-        if asyncio.get_running_loop().time() >= self._resumes_at:
-            try:
-                async with asyncio.timeout(self._timeout):
-                    answer = await question()
-            except Exception as error:
-                self._note(error)
-            else:
-                self._in_a_row = 0
-                return answer
-        if self._denies:
-            raise Unavailable("the limiter cannot be asked")
-        return None
+    async def ask(self, question: Callable[[], Awaitable[T]]) -> T:
+        """The answer. Raises Unavailable, and nothing else: what we did not think of must not
+        reach the app."""
+        if self._in_a_row < OUTAGES_IN_A_ROW:
+            return await self._ask(question)
+        if self._probing or asyncio.get_running_loop().time() < self._resumes_at:
+            raise Unavailable("the limiter is not asked for a moment")
+        self._probing = True
+        try:
+            return await self._ask(question)
+        finally:
+            self._probing = False
 
     def warn(self, message: str) -> None:
         """A line in the log, now and then."""
         self._lines.warn(message)
+
+    async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
+        try:
+            async with asyncio.timeout(self._timeout):
+                answer = await question()
+        except Exception as error:
+            self._note(error)
+            raise Unavailable("the limiter cannot be asked") from error
+        self._in_a_row = 0
+        return answer
 
     def _note(self, error: Exception) -> None:
         self._in_a_row += 1

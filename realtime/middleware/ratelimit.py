@@ -14,89 +14,175 @@ an entry apply together: a request passes all of them and is charged under all, 
 charged under none. ``()`` is no limit. A caller is known by their address unless ``key``
 says otherwise; what is counted under is the rule and the caller, never the URL.
 
-The middleware holds configuration only; what belongs to one request is in local variables
-and in the function that adds the headers to its response.
+The middleware holds configuration only; what belongs to one request is in local variables,
+in the function that adds the headers to its response, and, if something has to be seen to at its
+end, in an `Admission`.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import lru_cache
-from typing import Literal
+from collections.abc import Awaitable, Mapping, Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from realtime.middleware.answers import Header, Refusal
-from realtime.middleware.clients import REMEMBERED, KeyFunction, client_address
-from realtime.middleware.guard import Ask, CostFunction, guard
-from realtime.middleware.limiter import EmbeddedLimiter, Limiter
+from realtime.middleware.answers import Refusal
+from realtime.middleware.ask import (
+    CostAfter,
+    CostFunction,
+    ExemptFunction,
+    TierFunction,
+    ask,
+    together,
+)
+from realtime.middleware.costs import cost_of
+from realtime.middleware.events import Observer
+from realtime.middleware.fields import Header, HeaderMode, ResetForm
+from realtime.middleware.guard import Admission, Guard
+from realtime.middleware.limiter import Limiter
+from realtime.middleware.messages import POLICY_VIOLATION, MessageGuard, Messages
 from realtime.middleware.routes import Routes
-from realtime.middleware.rules import Rule, distinct
+from realtime.middleware.rules import KeyFunction, Rule, distinct
 
-__all__ = ["ExemptFunction", "RateLimitMiddleware"]
+__all__ = ["RateLimitMiddleware"]
 
-ExemptFunction = Callable[[Scope], bool]
-HeaderMode = Literal["draft-10", "off"]
-
-MAX_KEY = 128
-"""Bytes; longer keys are hashed: callers may choose their key, but not how much we remember."""
-
-POLICY_VIOLATION = 1008
 DENIAL_RESPONSE = "websocket.http.response"
 STARTS = frozenset(("http.response.start", "websocket.accept", f"{DENIAL_RESPONSE}.start"))
 """Messages that carry the headers of a response."""
 
 
 class RateLimitMiddleware:
-    """Pure ASGI, for HTTP requests and WebSocket handshakes."""
+    """Pure ASGI, for HTTP requests, WebSocket handshakes and what WebSockets receive."""
 
     def __init__(
         self,
         app: ASGIApp,
         *,
         rules: Mapping[str, Rule | Sequence[Rule]],
+        messages: Mapping[str, Messages] | None = None,
         key: KeyFunction | None = None,
         cost: int | CostFunction = 1,
+        cost_after: CostAfter | None = None,
+        tier: TierFunction | None = None,
         exempt: ExemptFunction | None = None,
-        headers: HeaderMode = "draft-10",
+        headers: HeaderMode = "draft10",
+        reset: ResetForm = "seconds",
+        jitter: float = 0.0,
         limiter: Limiter | None = None,
+        observe: Observer | None = None,
     ) -> None:
         """``key`` names the caller; where it answers None, the address does. ``exempt`` lets
         pass unseen. The limiter lives in this process unless another is given."""
-        if isinstance(cost, int) and cost < 0:
-            raise ValueError(f"a cost is 0 or more, not {cost}")
         self.app = app
         self._exempt = exempt
-        self._limiter = limiter or EmbeddedLimiter()
         self._prepared = False
-        table = {
-            route: (together,) if isinstance(together, Rule) else tuple(together)
-            for route, together in rules.items()
-        }
-        self._rules = distinct([rule for together in table.values() for rule in together])
-        ask = Ask(self._limiter, _key_function(key), cost, headers == "off")
-        self._routes = Routes({route: guard(together, ask) for route, together in table.items()})
+        self._ask = ask(
+            key=key,
+            cost=cost,
+            cost_after=cost_after,
+            tier=tier,
+            headers=headers,
+            reset=reset,
+            jitter=jitter,
+            limiter=limiter,
+            observe=observe,
+        )
+        table = {route: together(entry) for route, entry in rules.items()}
+        limited = messages or {}
+        self._rules = distinct(
+            [rule for entry in table.values() for rule in entry]
+            + [rule for entry in limited.values() for rule in entry.rules]
+        )
+        self._routes = Routes({route: Guard(entry, self._ask) for route, entry in table.items()})
+        self._find = self._routes.find
+        self._messages = Routes(
+            {route: MessageGuard(entry, self._ask) for route, entry in limited.items()}
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kind = scope["type"]
-        if kind not in ("http", "websocket"):
-            await (self._lifespan if kind == "lifespan" else self.app)(scope, receive, send)
+        if scope["type"] != "http":
+            await self._other(scope, receive, send)
             return
-        method = scope["method"] if kind == "http" else "GET"  # as a handshake is
         path = _path(scope) if scope.get("root_path") else scope["path"]
-        guard = self._routes.find(method, path)
+        guard = self._find(scope["method"], path)
         if guard is None or (self._exempt is not None and self._exempt(scope)):
             await self.app(scope, receive, send)
             return
         if not self._prepared:
             await self._prepare()
         now = guard.decide_now
-        answer = await guard.decide(scope) if now is None else now(scope)
+        if now is not None:
+            answer = now(scope)
+            if answer.__class__ is list:
+                # Written out: nearly every request comes by here.
+                await self.app(scope, receive, _announcing(send, answer) if answer else send)
+                return
+        else:
+            answer = None
+        await self._answer(guard, answer, scope, receive, send)
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What is no request."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A handshake is a GET, and then there are messages."""
+        path = _path(scope) if scope.get("root_path") else scope["path"]
+        guard = self._find("GET", path)
+        limited = self._messages.find("GET", path)
+        if self._exempt is not None and self._exempt(scope):
+            guard, limited = None, None
+        if not self._prepared:
+            await self._prepare()
+        if limited is not None:
+            receive, send = limited.around(scope, receive, send)
+        if guard is None:
+            await self.app(scope, receive, send)
+            return
+        answer = None if guard.decide_now is None else guard.decide_now(scope)
+        await self._answer(guard, answer, scope, receive, send)
+
+    async def _answer(
+        self,
+        guard: Guard,
+        answer: list[Header] | Refusal | int | None,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """As was decided at once; a number, or None, if it was not."""
+        if isinstance(answer, Refusal):
+            await _refuse(answer, scope, receive, send)
+        elif isinstance(answer, list):
+            await self.app(scope, receive, _announcing(send, answer) if answer else send)
+        else:
+            decision = await guard.decide(scope, answer)
+            await self._decided(decision, scope, receive, send)
+
+    async def _decided(
+        self, answer: Admission | Refusal, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """The request, if it was let through, and its end."""
         if isinstance(answer, Refusal):
             await _refuse(answer, scope, receive, send)
             return
-        await self.app(scope, receive, _announcing(send, answer) if answer else send)
+        if answer.headers:
+            send = _announcing(send, answer.headers)
+        if not answer.has_end:
+            await self.app(scope, receive, send)
+            return
+        told: list[Header] = []
+        after = self._ask.cost_after
+        try:
+            await self.app(
+                scope, receive, _overhearing(send, told) if isinstance(after, str) else send
+            )
+        finally:
+            await answer.end(cost_of(after, scope, told))
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._prepare()
@@ -104,11 +190,11 @@ class RateLimitMiddleware:
             await self.app(scope, receive, send)
         finally:
             self._prepared = False
-            await self._limiter.close()
+            await self._ask.close()
 
     async def _prepare(self) -> None:
         self._prepared = True
-        await self._limiter.prepare(self._rules)
+        await self._ask.limiter.prepare(self._rules)
 
 
 async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,10 +220,22 @@ def _announcing(send: Send, headers: list[Header]) -> Send:
     def announce(message: Message) -> Awaitable[None]:
         if message["type"] in STARTS:
             # A new list: the app may send the same one with its next response.
-            message["headers"] = [*message.get("headers", ()), *headers]
+            own = message.get("headers", ())
+            message["headers"] = own + headers if type(own) is list else [*own, *headers]
         return send(message)
 
     return announce
+
+
+def _overhearing(send: Send, told: list[Header]) -> Send:
+    """``send``, and the headers of the response in ``told``."""
+
+    def overhear(message: Message) -> Awaitable[None]:
+        if message["type"] in STARTS:
+            told.extend(message.get("headers", ()))
+        return send(message)
+
+    return overhear
 
 
 def _path(scope: Scope) -> str:
@@ -146,24 +244,3 @@ def _path(scope: Scope) -> str:
     root: str = scope["root_path"]
     below = path.startswith(root) and path[len(root) : len(root) + 1] in ("/", "")
     return path[len(root) :] if below else path
-
-
-def _key_function(key: KeyFunction | None) -> Callable[[Scope], str]:
-    """Who a request is counted under, whatever the app's own function answers."""
-    if key is None:
-        return client_address()
-    ask, address = key, client_address()
-    clean = lru_cache(maxsize=REMEMBERED)(_clean)
-
-    def known(scope: Scope) -> str:
-        found = ask(scope)
-        return clean(found) if found else address(scope)
-
-    return known
-
-
-def _clean(key: str) -> str:
-    encoded = key.encode("utf-8", "surrogatepass")
-    if len(encoded) <= MAX_KEY and key.isprintable():
-        return key
-    return f"sha256:{hashlib.sha256(encoded).hexdigest()}"

@@ -1,7 +1,7 @@
 """The limiter at the other end of HTTP: one service that counts for many processes.
 
 It is asked with a deadline for each decision; what happens where there is none, see
-`realtime.middleware.outage`. Nothing is ever raised into the app but `Unavailable`.
+`realtime.middleware.fallback`. Nothing is ever raised but `Unavailable`.
 
 Rules are defined on the service at the start, before their first use otherwise, and again
 when the service says that it does not know one. A key without the scope to define rules is
@@ -12,20 +12,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
-from realtime.backends.base import NEVER, Decision
-from realtime.middleware.limiter import Take, TakeAll, TakeNow
-from realtime.middleware.outage import OnOutage, Outages, reason
-from realtime.middleware.rules import Rule
+from realtime.middleware.distant import REFUSED, Distant
+from realtime.middleware.rules import OnOutage, Rule
+from realtime.middleware.wire import definition, lease_of, rule_path, take_of, verdict_of
+from realtime.services.leases import Lease
+from realtime.services.limits import Verdict, Wish
 
 __all__ = ["RemoteLimiter"]
 
-SECOND = 1_000_000
+ESTIMATE = 1
+"""What is spent after an answer is reserved first, since that spends what is left."""
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +36,7 @@ class _Outage(Exception):
     """There is no decision; says why."""
 
 
-class RemoteLimiter:
+class RemoteLimiter(Distant):
     """Asks the service at ``url``. For asyncio; one instance serves one event loop at a time."""
 
     def __init__(
@@ -44,79 +46,94 @@ class RemoteLimiter:
         *,
         timeout: float = 0.05,
         on_outage: OnOutage = "allow",
+        remember: int = REFUSED,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """``timeout`` is for the whole decision, in seconds. ``transport`` is httpx's own."""
+        """``timeout`` is for the whole decision, in seconds; ``remember`` is how many refusals are
+        kept and not asked for again. ``transport`` is httpx's own."""
         self._url = httpx.URL(url)
         if self._url.scheme not in ("http", "https"):
             raise ValueError(f"{url!r} is no URL of a service: http://host:port")
+        super().__init__(url, timeout, on_outage, remember, log)
         self._headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
-        self._timeout = timeout
         self._transport = transport
         self._client: httpx.AsyncClient | None = None
         self._defined: set[str] = set()
-        self._outages = Outages(url, timeout, on_outage, log)
-
-    def taker_now(self, rule: Rule) -> TakeNow | None:
-        """There is always a wire to wait for."""
-        return None
-
-    def taker(self, rule: Rule) -> Take:
-        path = f"/v1/limits/{quote(rule.name, safe='')}/take"
-
-        async def take(key: str, cost: int) -> Decision | None:
-            answer = await self._ask((rule,), path, {"key": key, "cost": cost})
-            return None if answer is None else answer[0]
-
-        return take
-
-    def taker_of_all(self, rules: Sequence[Rule]) -> TakeAll:
-        async def take(key: str, cost: int) -> Sequence[Decision] | None:
-            takes = [{"rule": rule.name, "key": key, "cost": cost} for rule in rules]
-            return await self._ask(rules, "/v1/limits/take", {"takes": takes})
-
-        return take
-
-    async def prepare(self, rules: Sequence[Rule]) -> None:
-        try:
-            async with asyncio.timeout(self._timeout * max(1, len(rules))):
-                await self._define(rules)
-        except Exception as error:
-            self._outages.warn(f"the rules are not defined yet: {reason(error)}")
 
     async def close(self) -> None:
         client, self._client = self._client, None
+        self._blocked.clear()
         if client is not None:
             await client.aclose()
 
-    async def _ask(
-        self, rules: Sequence[Rule], path: str, body: Mapping[str, object]
-    ) -> list[Decision] | None:
-        """The decisions, in order; None if requests pass during an outage."""
-        return await self._outages.ask(lambda: self._decisions(rules, path, body))
+    async def _define_all(self, rules: Sequence[Rule]) -> None:
+        async with asyncio.timeout(self._timeout * max(1, len(rules))):
+            await self._define(rules)
 
-    async def _decisions(
-        self, rules: Sequence[Rule], path: str, body: Mapping[str, object]
-    ) -> list[Decision]:
+    async def _take(self, wishes: Sequence[Wish]) -> Sequence[Verdict]:
+        if len(wishes) == 1:
+            (wish,) = wishes
+            answer = await self._post([wish.rule], f"{rule_path(wish.rule)}/take", take_of(wish))
+            results = [answer]
+        else:
+            takes = [{"rule": wish.rule, **take_of(wish)} for wish in wishes]
+            names = [wish.rule for wish in wishes]
+            results = (await self._post(names, "/v1/limits/take", {"takes": takes}))["results"]
+        return [
+            verdict_of(result, self._rules[wish.rule], wish.tier)
+            for wish, result in zip(wishes, results, strict=True)
+        ]
+
+    async def _settle(self, wish: Wish, by: int) -> None:
+        tier = {} if wish.tier is None else {"tier": wish.tier}
+        path, body = rule_path(wish.rule), {"key": wish.key, **tier}
+        if by < 0:
+            await self._post([wish.rule], f"{path}/refund", {**body, "amount": -by})
+        elif by > 0:
+            reserved = await self._post(
+                [wish.rule], f"{path}/reservations", {**body, "cost": ESTIMATE}
+            )
+            if (name := reserved["reservation"]) is not None:
+                settled = await self._http().put(
+                    f"{path}/reservations/{name}", json={**body, "cost": by}
+                )
+                _check(settled)
+
+    async def _acquire(self, wish: Wish, lease_id: str) -> Lease:
+        body = {"key": wish.key, "id": lease_id}
+        if wish.tier is not None:
+            body["tier"] = wish.tier
+        return lease_of(await self._post([wish.rule], f"{rule_path(wish.rule)}/leases", body))
+
+    async def _renew(self, rule: str, key: str, lease_id: str) -> bool:
+        response = await self._http().put(_lease_path(rule, lease_id), json={"key": key})
+        return response.status_code != 404 and _check(response) is not None
+
+    async def _release(self, rule: str, key: str, lease_id: str) -> None:
+        response = await self._http().delete(_lease_path(rule, lease_id), params={"key": key})
+        if response.status_code != 404:  # the rule is gone, and its leases with it
+            _check(response)
+
+    async def _post(
+        self, names: Iterable[str], path: str, body: Mapping[str, object]
+    ) -> Mapping[str, Any]:
+        """The answer of a service that knows the rules."""
+        rules = [self._rules[name] for name in names]
         await self._define([rule for rule in rules if rule.name not in self._defined])
         response = await self._http().post(path, json=body)
         if response.status_code == 404:  # it has forgotten, or never saved, what we defined
             await self._define(rules)
             response = await self._http().post(path, json=body)
-        if response.status_code != 200:
-            raise _Outage(f"it answers {response.status_code}: {response.text[:200]}")
-        answer = response.json()
-        return [_decision(one) for one in answer.get("results", [answer])]
+        answer: Mapping[str, Any] = _check(response).json()
+        return answer
 
     async def _define(self, rules: Sequence[Rule]) -> None:
         for rule in rules:
-            response = await self._http().put(
-                f"/v1/limits/{quote(rule.name, safe='')}", json=_definition(rule)
-            )
+            response = await self._http().put(rule_path(rule.name), json=definition(rule))
             if response.status_code == 403:
                 self._outages.warn(f"{rule.name} is not ours to define: the key lacks limits:admin")
-            elif response.status_code != 200:
-                raise _Outage(f"it answers {response.status_code}: {response.text[:200]}")
+            else:
+                _check(response)
             self._defined.add(rule.name)
 
     def _http(self) -> httpx.AsyncClient:
@@ -131,24 +148,12 @@ class RemoteLimiter:
         return self._client
 
 
-def _definition(rule: Rule) -> dict[str, object]:
-    definition: dict[str, object] = {
-        "algorithm": rule.algorithm,
-        "limit": rule.limit,
-        "per": rule.per,
-        "shadow": rule.shadow,
-    }
-    if rule.burst is not None:
-        definition["burst"] = rule.burst
-    return definition
+def _check(response: httpx.Response) -> httpx.Response:
+    """Raises _Outage for what is no success."""
+    if response.status_code not in (200, 204):
+        raise _Outage(f"it answers {response.status_code}: {response.text[:200]}")
+    return response
 
 
-def _decision(answer: Mapping[str, Any]) -> Decision:
-    wait = answer["retry_after"]
-    return Decision(
-        allowed=bool(answer["allowed"]),
-        limit=int(answer["limit"]),
-        remaining=int(answer["remaining"]),
-        retry_after=NEVER if wait is None else round(wait * SECOND),
-        reset_after=round(answer["reset_after"] * SECOND),
-    )
+def _lease_path(rule: str, lease_id: str) -> str:
+    return f"{rule_path(rule)}/leases/{quote(lease_id, safe='')}"

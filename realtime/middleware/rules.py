@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from starlette.types import Scope
 
 from realtime.errors import InvalidInput
-from realtime.services.limits import Algorithm, RuleSpec
+from realtime.services.calendars import Unit
+from realtime.services.limits import Algorithm, Penalty, RuleSpec, Tier
 
-__all__ = ["Rule", "distinct"]
+__all__ = ["CONCURRENCY", "KeyFunction", "OnOutage", "Rule", "distinct"]
+
+CONCURRENCY = "concurrency"
+
+KeyFunction = Callable[[Scope], str | None]
+"""Who a request is counted under; None if that cannot be said."""
+
+OnOutage = Literal["allow", "deny", "local"]
+"""What happens to a request while the limiter cannot be asked: it passes, it is answered 503, or
+it is limited by this process alone."""
+
+OnChange = Literal["as-is", "proportional", "reset"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,16 +31,35 @@ class Rule:
     """``limit`` requests per ``per`` seconds for each caller, counted under ``name``.
 
     Routes that name the same rule share what a caller may spend. A shadow rule decides and
-    counts, logs what it would have refused, and refuses nothing.
+    counts, logs what it would have refused, and refuses nothing. What the fields up to
+    ``on_change`` do is written down in docs/limits.md; they are stored with the limiter. Those
+    after it belong to this app.
     """
 
     name: str
     limit: int
-    per: float
+    per: float | None = None
+    """Seconds. A calendar has none; of a concurrency rule, how long a lease lasts that is not
+    renewed any more."""
     burst: int | None = None
     """Token bucket: how many may come at once; as many as the limit if not said."""
     algorithm: Algorithm = "token_bucket"
     shadow: bool = False
+    unit: Unit | None = None
+    timezone: str = "UTC"
+    tiers: Mapping[str, Tier] = field(default_factory=dict, hash=False)
+    penalty: Penalty | None = None
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    on_change: OnChange = "as-is"
+    key: KeyFunction | str | None = None
+    """Who is counted, if not who the app's own key says; a text is one count for everybody."""
+    status: Literal[429, 503] = 429
+    """503 if it is our own capacity that is limited, and nothing that the caller did."""
+    on_outage: OnOutage | None = None
+    """As the limiter says, if None."""
+    share: float = 1.0
+    """Of the limit, what this process alone may give while ``on_outage`` is "local"."""
     spec: RuleSpec = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -32,15 +67,52 @@ class Rule:
             raise ValueError(
                 f"{self.name!r} cannot name a rule: it stands in a header, so visible ASCII only"
             )
-        spec = RuleSpec(self.algorithm, self.limit, self.per, self.burst, self.shadow)
+        if (self.per is None) != (self.algorithm == "calendar"):
+            raise ValueError(f"the rule {self.name!r}: a calendar has a unit, all others have per")
+        if not 0 < self.share <= 1:
+            raise ValueError(f"the rule {self.name!r}: a share is above 0 and at most 1")
+        if self.status not in (429, 503):
+            raise ValueError(f"the rule {self.name!r}: a refusal is 429 or 503")
+        spec = self._spec()
         try:
-            spec.build()
+            spec.check()
         except InvalidInput as error:
             raise ValueError(f"the rule {self.name!r}: {error}") from None
         object.__setattr__(self, "spec", spec)
 
+    def alone(self) -> Rule:
+        """The rule of this process alone: its share of the limit, at least 1 of everything."""
+        tiers = {
+            name: tier._replace(limit=self._part(tier.limit), burst=self._burst(tier.burst))
+            for name, tier in self.tiers.items()
+        }
+        limit, burst = self._part(self.limit), self._burst(self.burst)
+        return replace(self, limit=limit, burst=burst, tiers=tiers, share=1.0)
 
-def distinct(rules: list[Rule]) -> tuple[Rule, ...]:
+    def _part(self, amount: int) -> int:
+        return max(1, int(amount * self.share))
+
+    def _burst(self, burst: int | None) -> int | None:
+        return None if burst is None else self._part(burst)
+
+    def _spec(self) -> RuleSpec:
+        return RuleSpec(
+            algorithm=self.algorithm,
+            limit=self.limit,
+            per=60.0 if self.per is None else self.per,
+            burst=self.burst,
+            shadow=self.shadow,
+            unit=self.unit,
+            timezone=self.timezone,
+            tiers=dict(self.tiers),
+            penalty=self.penalty,
+            allow=tuple(self.allow),
+            deny=tuple(self.deny),
+            on_change=self.on_change,
+        )
+
+
+def distinct(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     """Each rule once. Raises ValueError if two that differ have one name."""
     by_name: dict[str, Rule] = {}
     for rule in rules:

@@ -1,7 +1,7 @@
 """The limiter that counts in a Redis which many processes share, without a service between.
 
 It is asked with a deadline for each decision; what happens where there is none, see
-`realtime.middleware.outage`. Nothing is ever raised into the app but `Unavailable`.
+`realtime.middleware.fallback`. Nothing is ever raised but `Unavailable`.
 
 Rules are defined in the store at the start, and again when the store has lost them.
 """
@@ -13,12 +13,12 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from realtime.backends.base import BackendUnavailable, Decision
 from realtime.errors import NotFound
-from realtime.middleware.limiter import Take, TakeAll, TakeNow
-from realtime.middleware.outage import OnOutage, Outages, reason
-from realtime.middleware.rules import Rule
-from realtime.services.limits import Limits, Wish
+from realtime.middleware.distant import REFUSED, Distant
+from realtime.middleware.limiter import settle
+from realtime.middleware.rules import OnOutage, Rule
+from realtime.services.leases import Lease
+from realtime.services.limits import Limits, Verdict, Wish
 
 if TYPE_CHECKING:
     from realtime.stored import Options, Stored
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class StoreLimiter:
+class StoreLimiter(Distant):
     """Counts in the store at ``url``. For asyncio; one instance serves one event loop at a time."""
 
     def __init__(
@@ -39,62 +39,63 @@ class StoreLimiter:
         *,
         timeout: float = 0.05,
         on_outage: OnOutage = "allow",
+        remember: int = REFUSED,
         options: Options | None = None,
     ) -> None:
         """``url`` is what ``realtime serve --store`` takes; ``timeout`` is for the whole decision,
-        in seconds. Raises ValueError if the URL is none."""
+        in seconds; ``remember`` is how many refusals are kept and not asked for again. Raises
+        ValueError if the URL is none."""
+        super().__init__("the store", timeout, on_outage, remember, log)
         self._url = url
         self._options = options
         self._stored: Stored | None = _stored(url, options)
         self._started: asyncio.Future[None] | None = None
-        self._outages = Outages("the store", timeout, on_outage, log)
-
-    def taker_now(self, rule: Rule) -> TakeNow | None:
-        """There is always a wire to wait for."""
-        return None
-
-    def taker(self, rule: Rule) -> Take:
-        async def take(key: str, cost: int) -> Decision | None:
-            async def decide(limits: Limits) -> Decision:
-                return (await limits.take(rule.name, key, cost)).decision
-
-            return await self._ask([rule], decide)
-
-        return take
-
-    def taker_of_all(self, rules: Sequence[Rule]) -> TakeAll:
-        async def take(key: str, cost: int) -> Sequence[Decision] | None:
-            async def decide(limits: Limits) -> list[Decision]:
-                wishes = [Wish(rule.name, key, cost) for rule in rules]
-                return [verdict.decision for verdict in await limits.take_all(wishes)]
-
-            return await self._ask(rules, decide)
-
-        return take
-
-    async def prepare(self, rules: Sequence[Rule]) -> None:
-        try:
-            await self._define(await self._limits(), rules)
-        except BackendUnavailable as error:
-            self._outages.warn(f"the rules are not defined yet: {reason(error)}")
 
     async def close(self) -> None:
         stored, self._stored, self._started = self._stored, None, None
+        self._blocked.clear()
         if stored is not None:
             await stored.close()
 
-    async def _ask(
-        self, rules: Sequence[Rule], decide: Callable[[Limits], Awaitable[T]]
-    ) -> T | None:
-        async def question() -> T:
-            limits = await self._limits()
-            try:
-                return await decide(limits)
-            except NotFound:  # nobody has defined them yet, or the store was emptied
-                await self._define(limits, rules)
-                return await decide(limits)
+    async def _define_all(self, rules: Sequence[Rule]) -> None:
+        limits = await self._limits()
+        for rule in rules:
+            await limits.define(rule.name, rule.spec)
 
-        return await self._outages.ask(question)
+    async def _take(self, wishes: Sequence[Wish]) -> Sequence[Verdict]:
+        async def take(limits: Limits) -> list[Verdict]:
+            if len(wishes) == 1:
+                return [await limits.take(*wishes[0])]
+            return await limits.take_all(wishes)
+
+        return await self._with_rules([wish.rule for wish in wishes], take)
+
+    async def _settle(self, wish: Wish, by: int) -> None:
+        await settle(await self._limits(), wish, by)
+
+    async def _acquire(self, wish: Wish, lease_id: str) -> Lease:
+        async def acquire(limits: Limits) -> Lease:
+            return await limits.leases.acquire(
+                wish.rule, wish.key, lease_id=lease_id, tier=wish.tier
+            )
+
+        return await self._with_rules([wish.rule], acquire)
+
+    async def _renew(self, rule: str, key: str, lease_id: str) -> bool:
+        return await (await self._limits()).leases.renew(rule, key, lease_id) is not None
+
+    async def _release(self, rule: str, key: str, lease_id: str) -> None:
+        await (await self._limits()).leases.release(rule, key, lease_id)
+
+    async def _with_rules(
+        self, names: Sequence[str], decide: Callable[[Limits], Awaitable[T]]
+    ) -> T:
+        limits = await self._limits()
+        try:
+            return await decide(limits)
+        except NotFound:  # nobody has defined them yet, or the store was emptied
+            await self._define_all([self._rules[name] for name in names if name in self._rules])
+            return await decide(limits)
 
     async def _limits(self) -> Limits:
         """Of the store, which is started by whoever comes first."""
@@ -105,10 +106,6 @@ class StoreLimiter:
         # Whoever gives up waiting must not end it for the others.
         await asyncio.shield(self._started)
         return self._stored.limits
-
-    async def _define(self, limits: Limits, rules: Sequence[Rule]) -> None:
-        for rule in rules:
-            await limits.define(rule.name, rule.spec)
 
 
 def _stored(url: str, options: Options | None) -> Stored:

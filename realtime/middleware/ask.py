@@ -1,0 +1,162 @@
+"""How an app wants decisions to be asked for: the same for all its routes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TypedDict
+
+from starlette.types import Scope
+
+from realtime.middleware.clients import REMEMBERED, client_address
+from realtime.middleware.events import Observer, Outcome
+from realtime.middleware.fallback import Fallback
+from realtime.middleware.fields import Fields, HeaderMode, ResetForm
+from realtime.middleware.limiter import EmbeddedLimiter, Limiter
+from realtime.middleware.rules import KeyFunction, Rule, distinct
+from realtime.middleware.running import Running
+from realtime.services.limits import Wish
+
+__all__ = [
+    "Ask",
+    "CostAfter",
+    "CostFunction",
+    "ExemptFunction",
+    "Options",
+    "TierFunction",
+    "ask",
+    "together",
+]
+
+CostFunction = Callable[[Scope], int]
+"""What a request costs, as far as that is known before."""
+
+CostAfter = str | Callable[[Scope], int | None]
+"""What a request has cost: the name of a header of the response, or a function that is called
+when the app is done, and answers None if it was as estimated."""
+
+TierFunction = Callable[[Scope], str | None]
+"""Of which tier a caller is; None if of none."""
+
+ExemptFunction = Callable[[Scope], bool]
+
+MAX_KEY = 128
+"""Bytes; longer keys are hashed: callers may choose their key, but not how much we remember."""
+
+
+class Options(TypedDict, total=False):
+    """What may be said besides the rules; see docs/middleware.md."""
+
+    key: KeyFunction | None
+    cost: int | CostFunction
+    cost_after: CostAfter | None
+    tier: TierFunction | None
+    exempt: ExemptFunction | None
+    headers: HeaderMode
+    reset: ResetForm
+    jitter: float
+    limiter: Limiter | None
+    observe: Observer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """All that, ready for use."""
+
+    limiter: Limiter
+    fields: Fields
+    key: Callable[[Scope], str]
+    cost: int | CostFunction
+    cost_after: CostAfter | None
+    tier: TierFunction | None
+    exempt: ExemptFunction | None
+    observe: Observer | None
+    fallback: Fallback
+    running: Running = field(default_factory=Running)
+
+    def price(self, scope: Scope) -> int:
+        """What a request costs."""
+        return self.cost if isinstance(self.cost, int) else self.cost(scope)
+
+    def tell(self, outcome: Outcome, rules: Sequence[str]) -> None:
+        """To whoever counts."""
+        if self.observe is not None:
+            self.observe(outcome, rules)
+
+    def key_of(self, rule: Rule) -> Callable[[Scope], str]:
+        """Who is counted under this rule."""
+        if rule.key is None:
+            return self.key
+        if isinstance(rule.key, str):
+            everybody = _clean(rule.key)
+            return lambda scope: everybody
+        return _known(rule.key, self.key)
+
+    def wishes(
+        self, rules: Sequence[tuple[Rule, Callable[[Scope], str]]], scope: Scope, cost: int
+    ) -> Iterator[Wish]:
+        """What a request wants under each of these rules."""
+        tier = None if self.tier is None or not rules else self.tier(scope)
+        for rule, key in rules:
+            yield Wish(rule.name, key(scope), cost, tier if tier in rule.tiers else None)
+
+    async def close(self) -> None:
+        """Nothing is asked any more, until it is asked again."""
+        await self.running.close()
+        await self.limiter.close()
+
+
+def ask(
+    *,
+    key: KeyFunction | None = None,
+    cost: int | CostFunction = 1,
+    cost_after: CostAfter | None = None,
+    tier: TierFunction | None = None,
+    exempt: ExemptFunction | None = None,
+    headers: HeaderMode = "draft10",
+    reset: ResetForm = "seconds",
+    jitter: float = 0.0,
+    limiter: Limiter | None = None,
+    observe: Observer | None = None,
+) -> Ask:
+    """Raises ValueError for what makes no sense."""
+    if isinstance(cost, int) and cost < 0:
+        raise ValueError(f"a cost is 0 or more, not {cost}")
+    used = EmbeddedLimiter() if limiter is None else limiter
+    address = client_address()
+    return Ask(
+        limiter=used,
+        fields=Fields(headers, reset, jitter),
+        key=address if key is None else _known(key, address),
+        cost=cost,
+        cost_after=cost_after.lower() if isinstance(cost_after, str) else cost_after,
+        tier=tier,
+        exempt=exempt,
+        observe=observe,
+        fallback=Fallback(used.on_outage),
+    )
+
+
+def together(entry: Rule | Sequence[Rule]) -> tuple[Rule, ...]:
+    """The rules of one entry, each once."""
+    return (entry,) if isinstance(entry, Rule) else distinct(entry)
+
+
+def _known(key: KeyFunction, otherwise: Callable[[Scope], str]) -> Callable[[Scope], str]:
+    """Who a request is counted under, whatever the app's own function answers."""
+    clean = lru_cache(maxsize=REMEMBERED)(_clean)
+
+    def known(scope: Scope) -> str:
+        found = key(scope)
+        return clean(found) if found else otherwise(scope)
+
+    return known
+
+
+def _clean(key: str) -> str:
+    encoded = key.encode("utf-8", "surrogatepass")
+    if len(encoded) <= MAX_KEY and key.isprintable():
+        return key
+    return f"sha256:{hashlib.sha256(encoded).hexdigest()}"

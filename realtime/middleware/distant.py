@@ -1,0 +1,96 @@
+"""What limiters have in common that are asked over a wire: deadline, circuit, the refused.
+
+A subclass says how a question is put; everything that it raises is an outage.
+"""
+
+from __future__ import annotations
+
+import abc
+import logging
+from collections.abc import Sequence
+
+from realtime.middleware.blocked import Blocked
+from realtime.middleware.limiter import TakeNow
+from realtime.middleware.outage import Outages, reason
+from realtime.middleware.rules import OnOutage, Rule
+from realtime.services.leases import Lease
+from realtime.services.limits import Verdict, Wish
+
+__all__ = ["REFUSED", "Distant"]
+
+REFUSED = 10_000
+"""Refusals that are kept by default: about 5 MB."""
+
+
+class Distant(abc.ABC):
+    """A `realtime.middleware.limiter.Limiter`."""
+
+    def __init__(
+        self, name: str, timeout: float, on_outage: OnOutage, remember: int, log: logging.Logger
+    ) -> None:
+        """``name`` is who is asked, for the log; ``timeout`` is for a decision, in seconds;
+        ``remember`` is how many refusals are."""
+        self._timeout = timeout
+        self._outages = Outages(name, timeout, log)
+        self._blocked = Blocked(remember)
+        self._rules: dict[str, Rule] = {}
+        self._counted: set[str] = set()
+        self.on_outage = on_outage
+
+    @property
+    def immediate(self) -> bool:
+        return False
+
+    def taker_now(self, rule: Rule) -> TakeNow | None:
+        """There is always a wire to wait for."""
+        return None
+
+    async def take(self, wishes: Sequence[Wish]) -> Sequence[Verdict]:
+        known = self._blocked.among(wishes)
+        if known is not None:
+            return known
+        verdicts = await self._outages.ask(lambda: self._take(wishes))
+        self._blocked.learn(wishes, verdicts, self._counted)
+        return verdicts
+
+    async def settle(self, wish: Wish, by: int) -> None:
+        await self._outages.ask(lambda: self._settle(wish, by))
+
+    async def acquire(self, wish: Wish, lease_id: str) -> Lease:
+        return await self._outages.ask(lambda: self._acquire(wish, lease_id))
+
+    async def renew(self, rule: str, key: str, lease_id: str) -> bool:
+        return await self._outages.ask(lambda: self._renew(rule, key, lease_id))
+
+    async def release(self, rule: str, key: str, lease_id: str) -> None:
+        await self._outages.ask(lambda: self._release(rule, key, lease_id))
+
+    async def prepare(self, rules: Sequence[Rule]) -> None:
+        self._rules |= {rule.name: rule for rule in rules}
+        self._counted |= {rule.name for rule in rules if rule.penalty is not None}
+        try:
+            await self._define_all(rules)
+        except Exception as error:  # they are defined when they are asked for
+            self._outages.warn(f"the rules are not defined yet: {reason(error)}")
+
+    @abc.abstractmethod
+    async def close(self) -> None:
+        """Called when the app shuts down; the limiter may be used again afterwards."""
+
+    @abc.abstractmethod
+    async def _define_all(self, rules: Sequence[Rule]) -> None: ...
+
+    @abc.abstractmethod
+    async def _take(self, wishes: Sequence[Wish]) -> Sequence[Verdict]: ...
+
+    @abc.abstractmethod
+    async def _settle(self, wish: Wish, by: int) -> None: ...
+
+    @abc.abstractmethod
+    async def _acquire(self, wish: Wish, lease_id: str) -> Lease: ...
+
+    @abc.abstractmethod
+    async def _renew(self, rule: str, key: str, lease_id: str) -> bool: ...
+
+    @abc.abstractmethod
+    async def _release(self, rule: str, key: str, lease_id: str) -> None: ...

@@ -1,0 +1,193 @@
+"""The header fields that tell a client about limits, in the mode that an app has chosen.
+
+    draft10         RateLimit-Policy: "burst";q=20;w=12     the rule: 20, all regained in 12 s
+                    RateLimit: "burst";r=4;t=1              what is left; in t seconds there is more
+    x-ratelimit     X-RateLimit-Limit: 20                   of the rule with the least left
+                    X-RateLimit-Remaining: 4
+                    X-RateLimit-Reset: 10                   until all of it is there again
+
+Seconds are rounded up: whoever waits as long as we said is never too early. A jitter only adds,
+so that those who were refused together do not come back together. Shadow rules, and rules
+that a caller is exempt from, are not spoken of.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from realtime.backends.base import NEVER, Decision, LimitRule, TokenBucket
+from realtime.middleware.rules import Rule
+from realtime.services.limits import Verdict
+
+__all__ = ["SECOND", "Fields", "Header", "HeaderMode", "ResetForm", "Standing", "seconds"]
+
+Header = tuple[bytes, bytes]
+
+HeaderMode = Literal["draft10", "draft-10", "x-ratelimit", "off"]
+"""The second is how the first used to be written here."""
+
+ResetForm = Literal["seconds", "epoch"]
+"""Of X-RateLimit-Reset: from now on, or since 1970. Both are common; it does not say which."""
+
+SECOND = 1_000_000
+
+NOTHING: list[Header] = []
+
+KEPT = 1_024
+"""Policies and names that are kept as bytes; tiers and overrides make more of them than rules."""
+
+
+class Standing(NamedTuple):
+    """How a caller stands with one rule, whatever kind of rule it is. Durations: microseconds."""
+
+    rule: str
+    limit: int
+    remaining: int
+    next_after: int
+    """Until there is more; 0 if nothing is missing, or if nobody knows."""
+    reset_after: int
+    window: int
+    """From empty to full; 0 for what is not spent, but held: so many at once."""
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> Standing:
+        decision, build = verdict.decision, verdict.build
+        window = -(-build.period * build.limit // build.quota)
+        return cls(
+            verdict.rule,
+            decision.limit,
+            decision.remaining,
+            verdict.next_after,
+            decision.reset_after,
+            max(1, window),
+        )
+
+
+class Fields:
+    """Writes them. ``jitter`` is the most seconds that are added to a wait."""
+
+    __slots__ = ("_jitter", "_mode", "_reset")
+
+    def __init__(
+        self, mode: HeaderMode = "draft10", reset: ResetForm = "seconds", jitter: float = 0.0
+    ) -> None:
+        if mode not in ("draft10", "draft-10", "x-ratelimit", "off"):
+            raise ValueError(f"headers are draft10, x-ratelimit or off, not {mode!r}")
+        if reset not in ("seconds", "epoch"):
+            raise ValueError(f"a reset is told in seconds or as an epoch, not {reset!r}")
+        if jitter < 0:
+            raise ValueError(f"a jitter is 0 or more seconds, not {jitter}")
+        self._mode = "draft10" if mode == "draft-10" else mode
+        self._reset = reset
+        self._jitter = jitter
+
+    def draw(self) -> int:
+        """Microseconds to add to every wait of one response."""
+        return round(random.random() * self._jitter * SECOND) if self._jitter else 0
+
+    def of(
+        self, policies: Sequence[Standing], items: Sequence[Standing], late: int
+    ) -> list[Header]:
+        """``items`` are those whose numbers are true of now; ``late`` is from `draw`."""
+        if not items or self._mode == "off":
+            return NOTHING
+        if self._mode == "x-ratelimit":
+            tightest = min(items, key=lambda one: (one.remaining, -one.reset_after))
+            return self._numbers(tightest, late)
+        return [
+            (b"ratelimit-policy", b", ".join([_policy(p[0], p[1], p[5]) for p in policies])),
+            (b"ratelimit", b", ".join([_item(item, late) for item in items])),
+        ]
+
+    def of_rule(self, rule: Rule) -> Callable[[Decision], list[Header]] | None:
+        """`of` for one rule that is the same for all callers, made ready for a hot path.
+
+        None if nothing is told, or not by this way."""
+        if rule.shadow or self._mode == "x-ratelimit" or self._jitter:
+            return None
+        if self._mode == "off":
+            return lambda decision: NOTHING
+        build = rule.spec.build()
+        window = -(-build.period * build.limit // build.quota)
+        policy = (b"ratelimit-policy", _policy(rule.name, build.limit, max(1, window)))
+        return _announcer(build, quoted(rule.name), policy)
+
+    def _numbers(self, one: Standing, late: int) -> list[Header]:
+        reset = one.reset_after + late if one.reset_after else 0
+        if self._reset == "epoch":
+            reset += time.time_ns() // 1_000
+        return [
+            (b"x-ratelimit-limit", b"%d" % one.limit),
+            (b"x-ratelimit-remaining", b"%d" % one.remaining),
+            (b"x-ratelimit-reset", b"%d" % -(-reset // SECOND)),
+        ]
+
+
+def _announcer(build: LimitRule, name: bytes, policy: Header) -> Callable[[Decision], list[Header]]:
+    """Of a rule without terms. Requests that are alike are told the same: it is written once."""
+    wait_of = _seconds_of_bucket(build) if isinstance(build, TokenBucket) else _seconds_of(build)
+    kept: dict[tuple[int, int], list[Header]] = {}
+
+    def announce(decision: Decision) -> list[Header]:
+        remaining, wait = decision[2], wait_of(decision)
+        found = kept.get((remaining, wait))
+        return found if found is not None else write(remaining, wait)
+
+    def write(remaining: int, wait: int) -> list[Header]:
+        if len(kept) >= KEPT:
+            kept.clear()
+        item = name + (b";r=%d;t=%d" % (remaining, wait) if wait > 0 else b";r=%d" % remaining)
+        found = kept[remaining, wait] = [policy, (b"ratelimit", item)]
+        return found
+
+    return announce
+
+
+def _seconds_of(build: LimitRule) -> Callable[[Decision], int]:
+    """Until there is more, in whole seconds."""
+    next_after = build.next_after
+    return lambda decision: -(-next_after(decision) // SECOND)
+
+
+def _seconds_of_bucket(bucket: TokenBucket) -> Callable[[Decision], int]:
+    """The same, written out: `TokenBucket.next_after`, rounded up once instead of twice."""
+    last, interval, scale = bucket.burst - 1, bucket.interval, bucket.scale
+    a_second = scale * SECOND
+
+    def wait(decision: Decision) -> int:
+        missing_but_one = last - decision[2]
+        if missing_but_one < 0:
+            return 0
+        return -((missing_but_one * interval - decision[4] * scale) // a_second) or 1
+
+    return wait
+
+
+def seconds(microseconds: int) -> int:
+    """Whole ones, rounded up, and at least 1."""
+    return max(1, -(-microseconds // SECOND))
+
+
+@lru_cache(KEPT)
+def quoted(name: str) -> bytes:
+    """An sf-String."""
+    return b'"%b"' % name.replace("\\", "\\\\").replace('"', '\\"').encode()
+
+
+@lru_cache(KEPT)
+def _policy(name: str, limit: int, window: int) -> bytes:
+    """``w`` is whole seconds; of a token bucket it is the time from empty to full."""
+    if not window:
+        return b'%b;q=%d;qu="concurrent-requests"' % (quoted(name), limit)
+    return b"%b;q=%d;w=%d" % (quoted(name), limit, seconds(window))
+
+
+def _item(one: Standing, late: int) -> bytes:
+    rest = b"%b;r=%d" % (quoted(one.rule), one.remaining)
+    if one.next_after <= 0 or one.next_after == NEVER:
+        return rest
+    return b"%b;t=%d" % (rest, seconds(one.next_after + late))
