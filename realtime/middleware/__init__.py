@@ -7,6 +7,7 @@ that are not ASGI `realtime.middleware.wsgi`.
 from __future__ import annotations
 
 from realtime.middleware.clients import client_address
+from realtime.middleware.endpoints import EndpointLimits
 from realtime.middleware.limiter import EmbeddedLimiter, Limiter
 from realtime.middleware.messages import Messages
 from realtime.middleware.ratelimit import RateLimitMiddleware
@@ -17,6 +18,7 @@ from realtime.services.limits import Penalty, Tier
 
 __all__ = [
     "EmbeddedLimiter",
+    "EndpointLimits",
     "Limiter",
     "Messages",
     "Penalty",

@@ -1,0 +1,185 @@
+"""Limits on single endpoints, written where the endpoint is.
+
+    limits = EndpointLimits(key=caller)
+
+    @app.get("/search")
+    @limits.limited(Rule("search", limit=30, per=60))
+    async def search(q: str) -> list[str]: ...
+
+For functions of Starlette and FastAPI, ``async`` or not; those that are not run in the thread
+pool, as they would. The core is the middleware's: the same rules, keys, limiters, headers and
+refusals. What is charged is the call of the function: a request that the framework turns away
+before it costs nothing, and a lease is given back when the function has returned, before what
+it streams is sent. Where that matters, take the middleware.
+
+FastAPI gives a function what its signature asks for, so ours asks for the request and the
+response as well. Starlette gives the request, and nothing else.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Unpack
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+
+from realtime.middleware.answers import Refusal
+from realtime.middleware.ask import Ask, Options, ask, together
+from realtime.middleware.costs import cost_of
+from realtime.middleware.fields import Header
+from realtime.middleware.guard import Admission, Guard
+from realtime.middleware.rules import Rule, distinct
+
+__all__ = ["EndpointLimits"]
+
+Endpoint = Callable[..., Any]
+
+REQUEST, RESPONSE = "rate_limited_request", "rate_limited_response"
+"""Parameters that FastAPI fills, and the function does not see."""
+
+
+class EndpointLimits:
+    """Makes decorators. All endpoints that one object limits share its limiter."""
+
+    def __init__(self, **options: Unpack[Options]) -> None:
+        """As for `RateLimitMiddleware`."""
+        self._options = options
+        self._ask = ask(**options)
+        self._rules: tuple[Rule, ...] = ()
+        self._prepared = 0
+
+    def limited(self, *rules: Rule, **options: Unpack[Options]) -> Callable[[Endpoint], Endpoint]:
+        """A decorator: a request passes all rules, and is charged under all, or under none.
+
+        ``options`` go before those of the object; the limiter is the object's. Raises ValueError
+        if two rules that differ have one name."""
+        self._rules = distinct([*self._rules, *rules])
+        wanted: Options = {**self._options, **options, "limiter": self._ask.limiter}
+        own = replace(ask(**wanted), running=self._ask.running, fallback=self._ask.fallback)
+        guard = Guard(together(rules), own)
+
+        def decorate(endpoint: Endpoint) -> Endpoint:
+            return _wrapped(endpoint, _Limited(self._prepare, guard, own))
+
+        return decorate
+
+    async def close(self) -> None:
+        """Let go of the limiter's connections; call it when the app shuts down."""
+        self._prepared = 0
+        await self._ask.close()
+
+    async def _prepare(self) -> None:
+        if self._prepared < len(self._rules):
+            self._prepared = len(self._rules)
+            await self._ask.limiter.prepare(self._rules)
+
+
+class _Limited:
+    """What stands before one function."""
+
+    def __init__(self, prepare: Callable[[], Awaitable[None]], guard: Guard, own: Ask) -> None:
+        self._prepare = prepare
+        self._guard = guard
+        self._ask = own
+
+    async def call(
+        self,
+        request: HTTPConnection,
+        response: Response | None,
+        function: Callable[[], Awaitable[Any]],
+    ) -> Any:
+        """What the function answers, or the refusal. ``response`` takes the headers if the
+        function's answer is none itself."""
+        scope = request.scope
+        if self._ask.exempt is not None and self._ask.exempt(scope):
+            return await function()
+        await self._prepare()
+        answer = await self._decide(scope)
+        if isinstance(answer, Refusal):
+            return _response(answer)
+        if isinstance(answer, list):
+            return _announced(await function(), response, answer)
+        return await self._to_its_end(answer, request, response, function)
+
+    async def _decide(self, scope: Any) -> list[Header] | Refusal | Admission:
+        now = self._guard.decide_now
+        answer = None if now is None else now(scope)
+        if isinstance(answer, list | Refusal):
+            return answer
+        return await self._guard.decide(scope, answer)
+
+    async def _to_its_end(
+        self,
+        admission: Admission,
+        request: HTTPConnection,
+        response: Response | None,
+        function: Callable[[], Awaitable[Any]],
+    ) -> Any:
+        told: Sequence[Header] = ()
+        try:
+            answer = await function()
+            found = answer if isinstance(answer, Response) else response
+            told = () if found is None else found.raw_headers
+        finally:
+            await admission.end(cost_of(self._ask.cost_after, request.scope, told))
+        return _announced(answer, response, admission.headers)
+
+
+def _wrapped(endpoint: Endpoint, limited: _Limited) -> Endpoint:
+    """The endpoint behind its limits, with what it needs of the framework in its signature."""
+    is_async = inspect.iscoroutinefunction(endpoint)
+
+    @functools.wraps(endpoint)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        request = kwargs.pop(REQUEST, None) or _request(args, kwargs)
+        response = kwargs.pop(RESPONSE, None)
+
+        async def function() -> Any:
+            if is_async:
+                return await endpoint(*args, **kwargs)
+            return await run_in_threadpool(endpoint, *args, **kwargs)
+
+        return await limited.call(request, response, function)
+
+    wrapper.__signature__ = _signature(endpoint)  # type: ignore[attr-defined]
+    return wrapper
+
+
+def _signature(endpoint: Endpoint) -> inspect.Signature:
+    own = inspect.signature(endpoint, eval_str=True)
+    more = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
+        for name, kind in ((REQUEST, Request), (RESPONSE, Response))
+    ]
+    parameters = list(own.parameters.values())
+    is_open = parameters and parameters[-1].kind is inspect.Parameter.VAR_KEYWORD
+    at = len(parameters) - 1 if is_open else len(parameters)
+    return own.replace(parameters=[*parameters[:at], *more, *parameters[at:]])
+
+
+def _request(args: Sequence[Any], kwargs: Mapping[str, Any]) -> HTTPConnection:
+    """What Starlette gives, to a function or to a method."""
+    for given in (*args, *kwargs.values()):
+        if isinstance(given, HTTPConnection):
+            return given
+    raise TypeError("a limited endpoint is called with the request that it answers")
+
+
+def _response(refusal: Refusal) -> Response:
+    response = Response(refusal.body, refusal.status)
+    response.raw_headers = list(refusal.headers)
+    return response
+
+
+def _announced(answer: Any, response: Response | None, headers: Sequence[Header]) -> Any:
+    """The function's answer; the headers are on it, or on what FastAPI makes of it."""
+    told = answer if isinstance(answer, Response) else response
+    if told is not None:
+        for name, value in headers:
+            told.headers[name.decode()] = value.decode()
+    return answer
