@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -179,11 +180,11 @@ class Stage:
         return answer
 
     async def token(self, claims: dict[str, Any], *, ttl: float | None = None) -> str:
-        """Signed as the services want it; it expires in ``ttl`` seconds."""
+        """Signed as the services want it; it expires in ``ttl`` seconds, rounded up."""
         now = time.time()
         claims = {"iat": int(now), **claims}
         if ttl is not None:
-            claims["exp"] = int(now + ttl)
+            claims["exp"] = math.ceil(now + ttl)
         return jwt.encode(claims, SECRET, algorithm="HS256")
 
     async def report(self, **result: Any) -> None:
