@@ -17,7 +17,18 @@ from typing import Literal, NamedTuple
 from engine.errors import OutOfBounds
 from engine.sortedset import Row, SortedSet
 
-__all__ = ["Entry", "Keep", "Page", "Ranking", "Ranks", "Standing", "Submission", "Submit", "Ties"]
+__all__ = [
+    "Entry",
+    "Keep",
+    "Page",
+    "Ranking",
+    "Ranks",
+    "Standing",
+    "Submission",
+    "Submit",
+    "Ties",
+    "counting_score",
+]
 
 Keep = Literal["best", "latest", "sum"]
 Ranks = Literal["ordinal", "competition", "dense"]
@@ -114,21 +125,19 @@ def rank(board: SortedSet, ranking: Ranking, member: bytes) -> int | None:
 def counting_score(ranking: Ranking, before: float | None, score: float) -> float:
     """The score that counts after ``score`` came in. Raises OutOfBounds.
 
-    Bounds hold for what is to be stored: what leaves the score as it was is never refused.
+    Bounds hold for the score that comes in, and for a sum, for what it comes to.
     """
-    if before is not None:
-        if ranking.keep == "best":
-            if (score <= before) is ranking.descending:
-                return before
-        elif ranking.keep == "sum":
-            score = before + score
+    if before is not None and ranking.keep == "sum":
+        score = before + score
         if score == before:
-            return before
+            return before  # also where it is out of bounds that were set later
     low, high = ranking.min_score, ranking.max_score
     if (low is not None and score < low) or (high is not None and score > high):
         raise OutOfBounds(f"score {score} is outside {low}..{high}", score)
     if not -inf < score < inf:
         raise OutOfBounds(f"score {score} is not a finite number", score)
+    if before is not None and ranking.keep == "best" and (score <= before) is ranking.descending:
+        return before
     return score + 0.0  # never -0.0
 
 

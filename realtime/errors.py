@@ -7,6 +7,7 @@
     ├── NotFound           404     no such thing, or no such route
     ├── MethodNotAllowed   405
     ├── Conflict           409     the state of things forbids it: a counter at its bound, …
+    ├── Gone               410     it began anew since
     ├── VersionConflict    412     If-Match did not match
     ├── TooLarge           413     a body, a batch or a record over its bound
     ├── UnsupportedMedia   415     a body that is not JSON
@@ -26,6 +27,7 @@ from typing import ClassVar
 __all__ = [
     "Conflict",
     "Forbidden",
+    "Gone",
     "InternalError",
     "InvalidInput",
     "InvalidRequest",
@@ -86,6 +88,10 @@ class MethodNotAllowed(RealtimeError):
 
 class Conflict(RealtimeError):
     code, title, status, ws_error = "conflict", "Conflict", 409, 107
+
+
+class Gone(RealtimeError):
+    code, title, status, ws_error = "gone", "Gone", 410, 107
 
 
 class VersionConflict(RealtimeError):

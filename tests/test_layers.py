@@ -31,6 +31,7 @@ SEAM = {
 }
 CONCRETE = {
     "realtime.backends.embedded",
+    "realtime.backends.embedded_boards",
     "realtime.backends.embedded_channels",
     "realtime.backends.embedded_limits",
     "realtime.backends.embedded_departures",
@@ -47,6 +48,7 @@ RULES: dict[str, Rule] = {
         {
             "engine",
             *SEAM,
+            "realtime.backends.embedded_boards",
             "realtime.backends.embedded_channels",
             "realtime.backends.embedded_limits",
             "realtime.backends.embedded_departures",
@@ -124,7 +126,7 @@ def test_nobody_below_knows_the_composition_roots(folder: str) -> None:
 
 
 def test_the_seam_takes_values_from_the_engine_and_no_behaviour() -> None:
-    values = {"channel", "departures", "errors", "limits", "ranking", "sessions"}
+    values = {"channel", "departures", "errors", "limits", "ranking", "sessions", "standings"}
     for module in imports(ROOT / "realtime/backends/base.py"):
         if within(module, {"engine"}):
             assert module.split(".")[1] in values, module

@@ -23,7 +23,18 @@ from typing import NamedTuple, Protocol
 from engine.channel import Recovery, recover, recover_latest
 from engine.departures import HARVEST, Claimed, Departure, DepartureKeys, Due
 from engine.errors import EngineError, NotAnInteger, OutOfBounds, WrongType
-from engine.ranking import Entry, Keep, Page, Ranking, Ranks, Standing, Submission, Submit, Ties
+from engine.ranking import (
+    Entry,
+    Keep,
+    Page,
+    Ranking,
+    Ranks,
+    Standing,
+    Submission,
+    Submit,
+    Ties,
+    counting_score,
+)
 from engine.sessions import Patched
 from engine.sessions import StoredSession as Session
 from engine.standings import EntryPosition, Histogram, Onward
@@ -138,6 +149,7 @@ __all__ = [
     "Wildcard",
     "WritesRefused",
     "WrongType",
+    "counting_score",
     "recover",
     "recover_latest",
 ]

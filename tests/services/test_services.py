@@ -35,7 +35,7 @@ def features(clock: ManualClock) -> Embedded:
 
 
 async def test_the_rules_of_a_board_outlive_the_process_that_set_them(features: Embedded) -> None:
-    ranking = Ranking(False, "sum", True, 10, -1.5, 1e9)
+    ranking = Ranking(False, "sum", "dense", 10, -1.5, 1e9, "first", 60_000_000, True)
     await features.leaderboards.configure("b", ranking)
     reborn = type(features.services).on(features.services.backend)
     assert await reborn.leaderboards.rules("b") == ranking
@@ -48,7 +48,7 @@ async def test_a_dropped_board_leaves_nothing(features: Embedded) -> None:
     assert await features.leaderboards.drop("b")
     assert not await features.leaderboards.drop("b")
     assert await features.leaderboards.rules("b") == Ranking()
-    assert len(features.engine.keyspace) == 0
+    assert list(features.engine.keyspace.values) == [b"lb:{b}:generation"]
 
 
 async def test_a_score_out_of_bounds_is_the_callers_mistake(features: Embedded) -> None:

@@ -1,17 +1,21 @@
--- The score that counts after `score` came in; `before` is nil for a member who is new. Written so
--- that a score which is no number meets the same fate as in engine/ranking.py.
-local function counting(order, keep, before, score)
+-- The score that counts after `score` came in; nil if it is out of bounds. `before` is nil for a
+-- member who is new. Written so that a score which is no number meets the same fate as in
+-- engine/ranking.py.
+local function counting(order, keep, before, score, low, high)
   if before and keep == 'sum' then
-    return before + score
+    score = before + score
+    if score == before then
+      return before
+    end
+  end
+  if (low and score < low) or (high and score > high) then
+    return nil
+  elseif not (score > -math.huge and score < math.huge) then
+    return nil
   elseif before and keep == 'best' and (score <= before) == (order == 'desc') then
     return before
   end
   return score
-end
-
-local function is_allowed(score, low, high)
-  return not (low and score < low) and not (high and score > high)
-    and score > -math.huge and score < math.huge
 end
 
 -- Take the worst beyond `most` from a board that is too full; whether there were any.

@@ -8,5 +8,6 @@ local total = redis.call('ZCARD', board.key)
 local first = score and passed(board, score, stored) or 0
 local found = page(board, total, first, first + limit - 1, metadata)
 local rows = found[4]
-local last = rows[1] and first + limit < total and stored_of(board, rows[#rows - 1])
+local more = rows[1] and first + limit < total
+local last = more and stored_of(board, rows[#rows - 1]) or false
 return {found, last, redis.call('GET', KEYS[#KEYS])}

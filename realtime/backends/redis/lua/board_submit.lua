@@ -6,8 +6,8 @@ local order, ranks, keep, most, low, high, member, score, note = unpack(ARGV)
 
 local stored = redis.call('ZSCORE', board, member)
 local before = tonumber(stored)
-score = counting(order, keep, before, tonumber(score))
-if score ~= before and not is_allowed(score, tonumber(low), tonumber(high)) then
+score = counting(order, keep, before, tonumber(score), tonumber(low), tonumber(high))
+if not score then
   return {stored}
 end
 local seen = open(KEYS, order, ranks)

@@ -24,9 +24,9 @@ local function plan_for(number)
   low, high = tonumber(low), tonumber(high)
   for entry, member in ipairs(members) do
     local before = counted[member] or tonumber(plan.stored[entry])
-    local after = counting(order, keep, before, scores[entry])
+    local after = counting(order, keep, before, scores[entry], low, high)
     plan.befores[entry], plan.afters[entry], counted[member] = before or false, after, after
-    if after ~= before and not is_allowed(after, low, high) then
+    if not after then
       return plan, entry
     end
   end

@@ -32,8 +32,8 @@ local function plan_for(number)
     if id ~= '' and (seen[id] or is_known(board, string.sub(id, 2))) then
       plan.known[entry] = 1
     else
-      after = counting(board.desc and 'desc' or 'asc', keep, before, scores[entry])
-      if after ~= before and not is_allowed(after, low, high) then
+      after = counting(board.desc and 'desc' or 'asc', keep, before, scores[entry], low, high)
+      if not after then
         plan.befores[entry] = before or false
         return plan, entry
       end
