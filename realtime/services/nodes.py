@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated
 
 import msgspec
@@ -99,10 +100,10 @@ class Nodes:
             log.debug("this node could not report: %s", fault)  # the store's own words are louder
 
     async def _pause(self) -> None:
-        try:
-            await asyncio.wait_for(self._stranger.wait(), EVERY)
-        except TimeoutError:
-            return
+        # Not wait_for: up to Python 3.11 it may swallow that we are cancelled.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(EVERY):
+                await self._stranger.wait()
         self._stranger.clear()
 
     def _received(self, channel: bytes, item: Publication, epoch: str) -> None:

@@ -256,6 +256,15 @@ async def test_a_connection_need_not_end_at_all(admitted: House, ask: Ask) -> No
     await untouched(peer)
 
 
+async def test_the_end_may_be_as_far_away_as_can_be_said(admitted: House, ask: Ask) -> None:
+    peer = await admitted.peer(token("42"))
+    await ask("refresh", user="42", expire_at=2**40)
+    await ask("subscribe", user="42", channel="vip", expire_at=2**40)
+    assert (await peer.pushed())["subscribe"]["expires"] is True
+    admitted.pass_time(1_000)
+    await untouched(peer)
+
+
 @pytest.mark.parametrize("body", [{"expired": True}, {"expire_at": NOW - 1}, {"expire_at": NOW}])
 async def test_what_has_expired_is_closed_at_once(
     admitted: House, ask: Ask, body: dict[str, Any]
