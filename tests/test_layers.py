@@ -25,6 +25,7 @@ Rule = tuple[set[str], set[str]]
 
 SEAM = {
     "realtime.backends.base",
+    "realtime.backends.base_boards",
     "realtime.backends.base_channels",
     "realtime.backends.base_limits",
     "realtime.backends.keys",

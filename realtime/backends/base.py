@@ -23,21 +23,25 @@ from typing import NamedTuple, Protocol
 from engine.channel import Recovery, recover, recover_latest
 from engine.departures import HARVEST, Claimed, Departure, DepartureKeys, Due
 from engine.errors import EngineError, NotAnInteger, OutOfBounds, WrongType
-from engine.ranking import (
+from engine.sessions import Patched
+from engine.sessions import StoredSession as Session
+from realtime.backends.base_boards import (
+    Board,
     Entry,
+    EntryPosition,
+    Histogram,
     Keep,
+    Onward,
     Page,
     Ranking,
     Ranks,
+    SortedSets,
     Standing,
     Submission,
     Submit,
     Ties,
     counting_score,
 )
-from engine.sessions import Patched
-from engine.sessions import StoredSession as Session
-from engine.standings import EntryPosition, Histogram, Onward
 from realtime.backends.base_channels import (
     ChannelListener,
     Channels,
@@ -163,16 +167,6 @@ class WritesRefused(BackendUnavailable):
     """Nothing can be written just now, and nothing was. Reads go on. The text is for clients."""
 
 
-class Board(NamedTuple):
-    """A leaderboard as a store sees it: its key and its rules.
-
-    What else belongs to it lies beside the key: see `engine.entries`.
-    """
-
-    key: bytes
-    ranking: Ranking
-
-
 class SessionKeys(NamedTuple):
     """Where a session lies, and the sorted set of its user's sessions (None: no user)."""
 
@@ -229,80 +223,6 @@ class Hashes(Protocol):
         self, key: bytes, changes: Mapping[bytes, bytes], removals: Sequence[bytes] = ()
     ) -> None:
         """Set and remove fields; the record comes and goes with its fields."""
-
-
-class SortedSets(Protocol):
-    """Leaderboards. Every answer shows one instant. Offsets are 0-based, ranks 1-based."""
-
-    async def submit(
-        self, board: Board, entries: Sequence[Submit], *, overtaken: int = 0
-    ) -> list[Submission]:
-        """All or nothing, in order. Raises OutOfBounds if a score is out of the board's bounds.
-
-        With ``overtaken``, up to so many of those whom each member has passed are named."""
-
-    async def submit_to(
-        self, boards: Sequence[Board], entry: Submit, *, overtaken: int = 0
-    ) -> list[Submission]:
-        """One score to several boards, all or nothing; one answer per board."""
-
-    async def remove(self, board: Board, member: bytes) -> bool: ...
-
-    async def size(self, board: Board) -> int: ...
-
-    async def standing(self, board: Board, member: bytes) -> Standing | None: ...
-
-    async def page(
-        self, board: Board, offset: int, limit: int, *, metadata: bool = False
-    ) -> Page: ...
-
-    async def page_by_score(
-        self,
-        board: Board,
-        minimum: float,
-        maximum: float,
-        offset: int,
-        limit: int,
-        *,
-        metadata: bool = False,
-    ) -> Page: ...
-
-    async def members(
-        self, board: Board, members: Sequence[bytes], *, metadata: bool = False
-    ) -> Page:
-        """The entries of those members who are on the board, best first, with global ranks."""
-
-    async def around(
-        self, board: Board, member: bytes, radius: int, *, metadata: bool = False
-    ) -> Page | None: ...
-
-    async def around_score(
-        self, board: Board, score: float, radius: int, *, metadata: bool = False
-    ) -> Page:
-        """``radius`` entries that are better, and ``radius`` that are not; at an end the page
-        slides to stay full."""
-
-    async def onward(
-        self, board: Board, after: EntryPosition | None, limit: int, *, metadata: bool = False
-    ) -> Onward:
-        """The entries behind a position, whether or not anybody stands there now; None: from
-        the first one on."""
-
-    async def at_percentile(self, board: Board, percentile: float) -> Standing | None:
-        """The last entry of which so many per cent stand no better; None: there is none."""
-
-    async def histogram(self, board: Board, bounds: Sequence[float] | int) -> Histogram:
-        """Between each two of the bounds, which ascend; of a number, over so many equal buckets
-        from the lowest score to the highest."""
-
-    async def drop(self, board: Board) -> bool:
-        """Delete it and all that lies beside it; whether there was anything. It is remembered
-        for a month, see ``Onward.generation``."""
-
-    async def adapt(self, board: Board, start: int) -> int | None:
-        """Bring what is there in line with rules that have changed, a slice at a time.
-
-        Answers where to go on, None at the end. Begin at 0; to begin anew does no harm."""
 
 
 class Sessions(Protocol):

@@ -23,6 +23,7 @@ from realtime.http import (
     limits,
     namespaces,
     sessions,
+    standings,
     tokens,
 )
 from realtime.http.backups import OPERATIONS as BACKUP_OPERATIONS
@@ -46,6 +47,7 @@ __all__ = ["OPERATIONS", "Options", "build"]
 OPERATIONS: tuple[Operation, ...] = (
     *leaderboards.OPERATIONS,
     *boards.OPERATIONS,
+    *standings.OPERATIONS,
     *counters.OPERATIONS,
     *sessions.OPERATIONS,
     *limit_rules.OPERATIONS,

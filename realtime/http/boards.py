@@ -6,30 +6,18 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from realtime.backends.base import Keep, Ranking, Ranks
-from realtime.http.operation import (
-    Answer,
-    Body,
-    Example,
-    Feature,
-    PathFields,
-    Scope,
-    operation,
-)
-from realtime.http.values import BoardName, Score
+from realtime.backends.base import Keep, Ranking, Ranks, Ties
+from realtime.http.leaderboard_shapes import READ, TAG, BoardPath
+from realtime.http.operation import Answer, Body, Example, Scope, operation
+from realtime.http.values import BoardName, Score, Seconds, seconds
+from realtime.services.durations import microseconds
 from realtime.services.leaderboards import Leaderboards, json_score
 
 __all__ = ["OPERATIONS", "BoardPath"]
 
-TAG: Feature = "leaderboards"
-READ, ADMIN = Scope(TAG, "read"), Scope(TAG, "admin")
+ADMIN = Scope(TAG, "admin")
 
 Order = Literal["desc", "asc"]
-Ties = Literal["member"]
-
-
-class BoardPath(PathFields):
-    board: BoardName
 
 
 class Rules(Body):
@@ -40,16 +28,34 @@ class Rules(Body):
         Keep, Meta(description="Which of a member's scores counts; `sum` adds them up.")
     ] = "best"
     ties: Annotated[
-        Ties, Meta(description="Equal scores are ordered by the bytes of the member.")
+        Ties,
+        Meta(
+            description="Equal scores are ordered by the bytes of the member; or whoever reached "
+            "the score first is first."
+        ),
     ] = "member"
     ranks: Annotated[
-        Ranks, Meta(description="Whether equal scores share a rank (1, 2, 2, 4) or not.")
+        Ranks,
+        Meta(
+            description="Whether each entry has a rank of its own (1, 2, 3, 4), or equal scores "
+            "share one: 1, 2, 2, 4 (`competition`) or 1, 2, 2, 3 (`dense`)."
+        ),
     ] = "ordinal"
     max_entries: (
         Annotated[int, Meta(ge=1, le=2**53, description="The worst beyond it are dropped.")] | None
     ) = None
     min_score: Annotated[Score, Meta(description="Lower scores are refused.")] | None = None
     max_score: Annotated[Score, Meta(description="Higher scores are refused.")] | None = None
+    entry_ttl: (
+        Annotated[
+            Seconds,
+            Meta(description="So many seconds after a member's last submit its entry leaves."),
+        ]
+        | None
+    ) = None
+    authoritative: Annotated[
+        bool, Meta(description="Users with tokens may not change entries, only API keys may.")
+    ] = False
 
 
 class Board(Answer):
@@ -64,11 +70,14 @@ class Board(Answer):
     max_entries: int | None
     min_score: Score | None
     max_score: Score | None
+    entry_ttl: Seconds | None
+    authoritative: bool
 
 
 _EXAMPLE_BOARD = (
     '{"board":"arcade","size":3,"order":"desc","keep":"best","ties":"member",'
-    '"ranks":"ordinal","max_entries":null,"min_score":0,"max_score":null}'
+    '"ranks":"ordinal","max_entries":null,"min_score":0,"max_score":null,"entry_ttl":null,'
+    '"authoritative":false}'
 )
 
 
@@ -81,8 +90,8 @@ _EXAMPLE_BOARD = (
     example=Example(body='{"keep":"best","min_score":0}', answer=_EXAMPLE_BOARD),
 )
 async def configure_board(leaderboards: Leaderboards, path: BoardPath, body: Rules) -> Board:
-    """What is left out gets its default. The rules govern what comes from now on; entries that
-    are there stay."""
+    """What is left out gets its default. A change takes effect on entries that are there, too:
+    [Leaderboards](/docs/leaderboards) says which, and how."""
     ranking = Ranking(
         descending=body.order == "desc",
         keep=body.keep,
@@ -90,6 +99,9 @@ async def configure_board(leaderboards: Leaderboards, path: BoardPath, body: Rul
         max_entries=body.max_entries,
         min_score=body.min_score,
         max_score=body.max_score,
+        ties=body.ties,
+        entry_ttl=None if body.entry_ttl is None else microseconds("entry_ttl", body.entry_ttl),
+        authoritative=body.authoritative,
     )
     await leaderboards.configure(path.board, ranking)
     return _board(path.board, ranking, await leaderboards.size(path.board))
@@ -131,9 +143,11 @@ def _board(board: str, ranking: Ranking, size: int) -> Board:
         size=size,
         order="desc" if ranking.descending else "asc",
         keep=ranking.keep,
-        ties="member",
+        ties=ranking.ties,
         ranks=ranking.ranks,
         max_entries=ranking.max_entries,
         min_score=None if low is None else json_score(low),
         max_score=None if high is None else json_score(high),
+        entry_ttl=None if ranking.entry_ttl is None else seconds(ranking.entry_ttl),
+        authoritative=ranking.authoritative,
     )

@@ -1,129 +1,48 @@
-"""The routes of leaderboards: scores, pages of entries, members. The rules are in `boards`."""
+"""The routes of leaderboards: scores, pages of entries, members.
+
+The rules are in `boards`, and what can be asked of all scores together in `standings`.
+"""
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from realtime.backends.base import Entry, Page, Submission, Submit
-from realtime.errors import InvalidInput, NotFound
-from realtime.http.boards import BoardPath
-from realtime.http.operation import (
-    Answer,
-    Body,
-    Example,
-    Feature,
-    PathFields,
-    QueryFields,
-    Scope,
-    operation,
+from realtime.errors import Gone, InvalidInput, NotFound
+from realtime.http.inputs import Call
+from realtime.http.leaderboard_shapes import (
+    MAX_PAGE,
+    READ,
+    TAG,
+    WRITE,
+    AroundQuery,
+    BoardPath,
+    Entries,
+    MemberPath,
+    NewScore,
+    NewScoreOnBoards,
+    NewScores,
+    Rank,
+    Submitted,
+    SubmittedMany,
+    SubmittedTo,
+    SubmittedToBoards,
+    WithMetadata,
+    answer_of,
+    check_author,
+    entries_of,
+    finite,
+    incoming,
 )
-from realtime.http.values import JSON, BoardName, MemberName, Score, compact
+from realtime.http.operation import Answer, Example, QueryFields, operation
+from realtime.http.values import JSON, MemberName, Score
 from realtime.services.leaderboards import Leaderboards, json_score
-from realtime.services.names import name_bytes
 
 __all__ = ["OPERATIONS"]
 
-TAG: Feature = "leaderboards"
-READ, WRITE = Scope(TAG, "read"), Scope(TAG, "write")
-
-MAX_ENTRIES = 10_000
-"""Scores in one request; they are one atomic step, during which nobody else is served."""
-MAX_PAGE = 1_000
-MAX_BOARDS = 100
-
-Rank = Annotated[int, Meta(ge=1)]
-WithMetadata = Annotated[bool, Meta(description="Whether to answer metadata, too.")]
-Boards = Annotated[
-    list[BoardName],
-    Meta(min_length=1, max_length=MAX_BOARDS, extra_json_schema={"uniqueItems": True}),
-]
 Members = Annotated[list[MemberName], Meta(min_length=1, max_length=MAX_PAGE)]
-
-
-class MemberPath(PathFields):
-    board: BoardName
-    member: MemberName
-
-
-class NewScore(Body):
-    """One score on its way in."""
-
-    member: MemberName
-    score: Score
-    metadata: JSON | UnsetType = UNSET
-
-
-class NewScores(Body):
-    """Several scores: all are brought in, or none."""
-
-    entries: Annotated[list[NewScore], Meta(min_length=1, max_length=MAX_ENTRIES)]
-
-
-class Submitted(Answer):
-    """What became of a score. Ranks are null where the member is not on the board."""
-
-    member: MemberName
-    score: Annotated[Score, Meta(description="The score that counts now.")]
-    rank: Rank | None
-    previous_rank: Rank | None
-    previous_score: Score | None
-    changed: bool
-
-
-class SubmittedMany(Answer):
-    """One answer per score, in the order of the request."""
-
-    entries: list[Submitted]
-
-
-class NewScoreOnBoards(Body):
-    """One score for several boards."""
-
-    member: MemberName
-    score: Score
-    boards: Boards
-    metadata: JSON | UnsetType = UNSET
-
-
-class SubmittedTo(Answer):
-    """What became of a score on one of the boards."""
-
-    board: BoardName
-    member: MemberName
-    score: Annotated[Score, Meta(description="The score that counts now.")]
-    rank: Rank | None
-    previous_rank: Rank | None
-    previous_score: Score | None
-    changed: bool
-
-
-class SubmittedToBoards(Answer):
-    """One answer per board, in the order of the request."""
-
-    boards: list[SubmittedTo]
-
-
-class Ranked(Answer):
-    """An entry of a board."""
-
-    rank: Rank
-    member: MemberName
-    score: Score
-    metadata: (
-        Annotated[Raw, Meta(description="If asked for; null if there is none.")] | UnsetType
-    ) = UNSET
-
-
-class Entries(Answer):
-    """Some entries of one instant, best first, and how many there were in all."""
-
-    board: BoardName
-    total: Annotated[int, Meta(ge=0)]
-    entries: list[Ranked]
 
 
 class Standing(Answer):
@@ -142,6 +61,17 @@ class Standing(Answer):
 class PageQuery(QueryFields):
     offset: Annotated[int, Meta(ge=0, le=2**53, description="How many to pass over.")] = 0
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="How many to answer at most.")] = 10
+    cursor: (
+        Annotated[
+            str,
+            Meta(
+                max_length=512,
+                description="`start`, or the `next` of the page before: instead of `offset`, for "
+                "pages that stay together while entries move.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     min_score: Annotated[Score, Meta(description="Leave lower scores out.")] | UnsetType = UNSET
     max_score: Annotated[Score, Meta(description="Leave higher scores out.")] | UnsetType = UNSET
     members: (
@@ -151,15 +81,7 @@ class PageQuery(QueryFields):
     metadata: WithMetadata = False
 
     def __post_init__(self) -> None:
-        """In JSON there is neither NaN nor infinity; in a query they would be numbers."""
-        for bound in (self.min_score, self.max_score):
-            if bound is not UNSET and not isfinite(bound):
-                raise ValueError("min_score and max_score are finite numbers")
-
-
-class AroundQuery(QueryFields):
-    radius: Annotated[int, Meta(ge=0, le=MAX_PAGE // 2, description="On either side.")] = 5
-    metadata: WithMetadata = False
+        finite(self.min_score, self.max_score)
 
 
 _EXAMPLE_SUBMITTED = (
@@ -180,16 +102,18 @@ _EXAMPLE_ENTRIES = (
     example=Example(body='{"member":"ada","score":1200}', answer=_EXAMPLE_SUBMITTED),
 )
 async def submit_scores(
-    leaderboards: Leaderboards, path: BoardPath, body: NewScore | NewScores
+    leaderboards: Leaderboards, path: BoardPath, body: NewScore | NewScores, call: Call
 ) -> Submitted | SubmittedMany:
     """One score, or up to 10,000 which are brought in all or not at all. Metadata is stored if
-    the score comes to count. A score outside the board's bounds is refused."""
+    the score comes to count. A score outside the board's bounds is refused. With an `id` a score
+    counts once, however often it is sent. `overtaken` names whom the member has passed."""
+    await check_author(leaderboards, call.caller, path.board)
     if isinstance(body, NewScore):
-        (done,) = await leaderboards.submit(path.board, [_submit(body)])
-        return _submitted(done)
-    entries = [_submit(entry) for entry in body.entries]
-    answers = await leaderboards.submit(path.board, entries)
-    return SubmittedMany(entries=[_submitted(done) for done in answers])
+        (done,) = await leaderboards.submit(path.board, [incoming(body)], overtaken=body.overtaken)
+        return answer_of(done, body.overtaken)
+    entries = [incoming(entry) for entry in body.entries]
+    answers = await leaderboards.submit(path.board, entries, overtaken=body.overtaken)
+    return SubmittedMany(entries=[answer_of(done, body.overtaken) for done in answers])
 
 
 @operation(
@@ -204,14 +128,15 @@ async def submit_scores(
     ),
 )
 async def submit_score_to_boards(
-    leaderboards: Leaderboards, body: NewScoreOnBoards
+    leaderboards: Leaderboards, body: NewScoreOnBoards, call: Call
 ) -> SubmittedToBoards:
     """All boards take it, each by its own rules, or none does."""
-    entry = _submit(body)
-    answers = await leaderboards.submit_to(body.boards, entry)
+    await check_author(leaderboards, call.caller, *body.boards)
+    entry = incoming(body)
+    answers = await leaderboards.submit_to(body.boards, entry, overtaken=body.overtaken)
     return SubmittedToBoards(
         boards=[
-            SubmittedTo(board=board, **msgspec.structs.asdict(_submitted(done)))
+            SubmittedTo(board=board, **msgspec.structs.asdict(answer_of(done, body.overtaken)))
             for board, done in zip(body.boards, answers, strict=True)
         ]
     )
@@ -223,26 +148,33 @@ async def submit_score_to_boards(
     tag=TAG,
     scope=READ,
     summary="Read a page of entries",
+    errors=(Gone,),
     example=Example(query="limit=2", answer=_EXAMPLE_ENTRIES),
 )
 async def read_entries(leaderboards: Leaderboards, path: BoardPath, query: PageQuery) -> Entries:
     """Best first. With `min_score` or `max_score`, only entries within them, and `total` counts
     those. With `members`, the entries of those members who are on the board, with their ranks
-    among all; it cannot be combined with the others."""
-    if query.members is UNSET:
-        page = await leaderboards.page(
-            path.board,
-            query.offset,
-            query.limit,
-            minimum=None if query.min_score is UNSET else query.min_score,
-            maximum=None if query.max_score is UNSET else query.max_score,
-            metadata=query.metadata,
-        )
-    elif query.min_score is not UNSET or query.max_score is not UNSET or query.offset:
-        raise InvalidInput("members cannot be combined with offset, min_score and max_score")
-    else:
-        page = await leaderboards.members(path.board, query.members, metadata=query.metadata)
-    return _entries(path.board, page, query.metadata)
+    among all and their positions among each other, and who is missing. With `cursor`, what stands
+    behind the end of the page before, wherever its entries are now: 410 if the board was deleted
+    since, 409 if its order was changed. None of these three can be combined."""
+    bounded = query.min_score is not UNSET or query.max_score is not UNSET
+    if query.cursor is not UNSET:
+        if bounded or query.offset or query.members is not UNSET:
+            raise InvalidInput("cursor cannot be combined with offset, members or scores")
+        return await _read_onward(leaderboards, path.board, query.cursor, query)
+    if query.members is not UNSET:
+        if bounded or query.offset:
+            raise InvalidInput("members cannot be combined with offset, min_score and max_score")
+        return await _read_members(leaderboards, path.board, query.members, query.metadata)
+    page = await leaderboards.page(
+        path.board,
+        query.offset,
+        query.limit,
+        minimum=None if query.min_score is UNSET else query.min_score,
+        maximum=None if query.max_score is UNSET else query.max_score,
+        metadata=query.metadata,
+    )
+    return entries_of(path.board, page, query.metadata)
 
 
 @operation(
@@ -287,7 +219,7 @@ async def read_around(leaderboards: Leaderboards, path: MemberPath, query: Aroun
     page = await leaderboards.around(path.board, path.member, query.radius, metadata=query.metadata)
     if page is None:
         raise NotFound("this member is not on this board")
-    return _entries(path.board, page, query.metadata)
+    return entries_of(path.board, page, query.metadata)
 
 
 @operation(
@@ -297,8 +229,9 @@ async def read_around(leaderboards: Leaderboards, path: MemberPath, query: Aroun
     scope=WRITE,
     summary="Remove a member",
 )
-async def remove_member(leaderboards: Leaderboards, path: MemberPath) -> None:
+async def remove_member(leaderboards: Leaderboards, path: MemberPath, call: Call) -> None:
     """The entry and its metadata. 204 also if the member was not on the board."""
+    await check_author(leaderboards, call.caller, path.board)
     await leaderboards.remove(path.board, path.member)
 
 
@@ -312,36 +245,24 @@ OPERATIONS = (
 )
 
 
-def _submit(entry: NewScore | NewScoreOnBoards) -> Submit:
-    metadata = None if entry.metadata is UNSET else compact(entry.metadata)
-    return Submit(name_bytes("member", entry.member), entry.score, metadata)
-
-
-def _submitted(done: Submission) -> Submitted:
-    member, score, rank, previous_rank, previous_score, changed, _, _ = done
-    return Submitted(
-        member=member.decode(),
-        score=json_score(score),
-        rank=rank,
-        previous_rank=previous_rank,
-        previous_score=None if previous_score is None else json_score(previous_score),
-        changed=changed,
+async def _read_onward(
+    leaderboards: Leaderboards, board: str, cursor: str, query: PageQuery
+) -> Entries:
+    page, cursor_after = await leaderboards.onward(
+        board, cursor, query.limit, metadata=query.metadata
     )
+    found = entries_of(board, page, query.metadata)
+    found.next = cursor_after
+    return found
 
 
-def _entries(board: str, page: Page, metadata: bool) -> Entries:
-    return Entries(
-        board=board,
-        total=page.total,
-        entries=[_ranked(entry, metadata) for entry in page.entries],
-    )
-
-
-def _ranked(entry: Entry, metadata: bool) -> Ranked:
-    rank, member, score, note = entry
-    return Ranked(
-        rank=rank,
-        member=member.decode(),
-        score=json_score(score),
-        metadata=Raw(note or b"null") if metadata else UNSET,
-    )
+async def _read_members(
+    leaderboards: Leaderboards, board: str, members: list[str], metadata: bool
+) -> Entries:
+    page = await leaderboards.members(board, members, metadata=metadata)
+    found = entries_of(board, page, metadata)
+    for position, entry in enumerate(found.entries, 1):
+        entry.position = position
+    there = {entry.member for entry in found.entries}
+    found.missing = [member for member in dict.fromkeys(members) if member not in there]
+    return found

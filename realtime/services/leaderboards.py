@@ -31,7 +31,7 @@ from realtime.services.cursors import START, Cursor
 from realtime.services.names import name_bytes
 from realtime.services.turns import give_way
 
-__all__ = ["MAX_OVERTAKEN", "Leaderboards", "json_score"]
+__all__ = ["MAX_BUCKETS", "MAX_OVERTAKEN", "Leaderboards", "json_score"]
 
 MAX_METADATA = 4 * 1024
 """Bytes of JSON per member: a board may have a million, and a page shows a thousand."""

@@ -31,6 +31,8 @@ async def test_a_board_never_configured_has_the_defaults(http: httpx.AsyncClient
         "max_entries": None,
         "min_score": None,
         "max_score": None,
+        "entry_ttl": None,
+        "authoritative": False,
     }
 
 
@@ -38,11 +40,13 @@ async def test_rules_are_answered_as_they_were_set(http: httpx.AsyncClient) -> N
     rules = {
         "order": "asc",
         "keep": "sum",
-        "ties": "member",
-        "ranks": "competition",
+        "ties": "first",
+        "ranks": "dense",
         "max_entries": 2,
         "min_score": -1.5,
         "max_score": 1000,
+        "entry_ttl": 86400,
+        "authoritative": True,
     }
     done = await http.put(ARCADE, json=rules)
     assert done.status_code == 200
@@ -58,10 +62,10 @@ async def test_rules_left_out_are_the_defaults_again(http: httpx.AsyncClient) ->
 @pytest.mark.parametrize(
     "rules",
     [
-        {"ties": "first"},
+        {"ties": "last"},
         {"reset": "0 0 * * *"},
         {"archives": 3},
-        {"entry_ttl": 60},
+        {"entry_ttl": 0},
         {"keep": "worst"},
         {"max_entries": 0},
         {"min_score": 2, "max_score": 1},
