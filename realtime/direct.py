@@ -39,6 +39,13 @@ IMMEDIATE = (
 """Operations that do nothing but ask the store: all but a snapshot, and a batch, which lets others
 have their turn. Named one by one, for a path may be spelled in many ways (``/v1/%62atch``)."""
 
+SHORT = 64 * 1024
+"""Bytes of a body that is carried out at one go: at most some 2,500 scores. With more of them
+others have their turn in between, for which there must be a task."""
+
+REARRANGED = b"/v1/leaderboards/"
+"""A PUT here may have to go over a million entries: likewise."""
+
 BURST = 64
 """Requests answered at one go per read; each costs some 30 µs, and others want their turn."""
 
@@ -142,7 +149,8 @@ class DirectHttp(BoundedHttp):
         return (
             self._is_simple
             and url.startswith(IMMEDIATE)
-            and self._length <= self.door.body_limit
+            and self._length <= min(self.door.body_limit, SHORT)
+            and not (url.startswith(REARRANGED) and self.parser.get_method() == b"PUT")
             and self._burst < BURST
             and (self.cycle is None or self.cycle.response_complete)
             and not self.pipeline

@@ -27,6 +27,7 @@ from realtime.http.inputs import Call
 from realtime.http.problem import Response, problem
 from realtime.http.uri import path_segments
 from realtime.metrics import Meter
+from realtime.services.turns import may_wait
 from realtime.state import ServiceState
 
 __all__ = ["Door"]
@@ -67,6 +68,7 @@ class Door:
         if scope["type"] != "http" or not scope["path"].startswith(PREFIXES):
             await self.pages(scope, receive, send)
             return
+        may_wait.set(True)  # whoever calls an application has a task for it
         try:
             response = await self.respond(scope, receive)
         except _Gone:
