@@ -27,14 +27,21 @@ WARM = 100
 AT_ONCE = 100
 CHANNEL = "bench"
 UPGRADE = (
-    b"GET /connection/websocket HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+    b"GET %b HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
     b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
+"""With a path."""
+PER_ADDRESS = 20_000
+"""Connections that come from one address of loopback: it has some 28,000 ports to spare."""
 CONNECT = b'{"id":1,"connect":{}}'
 SUBSCRIBE = CONNECT + b'\n{"id":2,"subscribe":{"channel":"%b"}}' % CHANNEL.encode()
 TRANSPORTS = ("websocket", "http_stream", "sse", "events")
-BODY = b'{"data":"%b"}' % (b"x" * 100)
+BODY = b'{"data":"%b"}' % (b"x" * 98)
+PUBLISH = f"/v1/channels/{CHANNEL}/messages"
+
+Opening = tuple[bytes, bytes, bytes]
+"""The request, what is said after it, and how the answer to that ends."""
 
 
 class Idle(asyncio.Protocol):
@@ -73,12 +80,12 @@ def _masked(payload: bytes) -> bytes:
     return b"\x81%c%b%b" % (0x80 | len(payload), bytes(4), payload)
 
 
-def opening(transport: str, subscribe: bool) -> tuple[bytes, bytes, bytes]:
-    """The request, what is said after it, and how the answer to that ends."""
+def opening(transport: str, subscribe: bool) -> Opening:
+    """Of ours."""
     commands, answer = (SUBSCRIBE, b'"id":2') if subscribe else (CONNECT, b'"id":1')
     match transport:
         case "websocket":
-            return UPGRADE, _masked(commands), answer
+            return UPGRADE % b"/connection/websocket", _masked(commands), answer
         case "events":
             return _request("GET", f"/v1/channels/{CHANNEL}/events"), b"", b"id: "
         case _:
@@ -90,14 +97,18 @@ def _request(method: str, path: str, body: bytes = b"") -> bytes:
     return head.encode() + body
 
 
-async def opened(port: int, count: int, transport: str, subscribe: bool) -> list[Idle]:
+async def opened(port: int, count: int, way: Opening) -> list[Idle]:
     """So many more connections, some at a time."""
     loop = asyncio.get_running_loop()
-    request, hello, answer = opening(transport, subscribe)
     found: list[Idle] = []
     while len(found) < count:
         some = [
-            loop.create_connection(lambda: Idle(request, hello, answer), "127.0.0.1", port)
+            loop.create_connection(
+                lambda: Idle(*way),
+                "127.0.0.1",
+                port,
+                local_addr=_source(len(found)),
+            )
             for _ in range(min(AT_ONCE, count - len(found)))
         ]
         new = [protocol for _, protocol in await asyncio.gather(*some)]
@@ -106,26 +117,40 @@ async def opened(port: int, count: int, transport: str, subscribe: bool) -> list
     return found
 
 
-async def broadcast(port: int, idles: list[Idle]) -> float:
+async def broadcast(port: int, idles: list[Idle], path: str = PUBLISH, body: bytes = BODY) -> float:
     """Seconds from the POST to the last arrival."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    head = f"POST /v1/channels/{CHANNEL}/messages HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-    head += f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     started = time.perf_counter()
-    writer.write(head.encode() + BODY)
+    writer.write(head.encode() + body)
     await asyncio.gather(*[idle.pushed for idle in idles])
     seconds = time.perf_counter() - started
-    assert b" 200 " in await reader.readline()
+    assert (await reader.readline()).startswith(b"HTTP/1.1 2")
     writer.close()
     return seconds
+
+
+def _source(number: int) -> tuple[str, int] | None:
+    """Where a connection comes from; the first ones have their address from the kernel."""
+    address = number // PER_ADDRESS
+    return (f"127.0.0.{1 + address}", 0) if address else None
+
+
+def raise_limit() -> int:
+    """Let this process, and the servers that it starts, have as many open files as may be."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
 
 
 async def measure(count: int, transport: str, subscribe: bool) -> None:
     # One process opens them all: more than its share of a limit per address is no wonder here.
     with servers.realtime() as server:
-        await opened(server.port, WARM, transport, subscribe)
+        way = opening(transport, subscribe)
+        await opened(server.port, WARM, way)
         before, spent = resident(server.pid), cpu_seconds(server.pid)
-        idles = await opened(server.port, count, transport, subscribe)
+        idles = await opened(server.port, count, way)
         spent = cpu_seconds(server.pid) - spent
         grown = (resident(server.pid) - before) / count
         print(f"memory     {grown / 1024:6.2f} KiB a connection, of {count}")
@@ -140,8 +165,7 @@ def main() -> None:
     parser.add_argument("--subscribe", action="store_true", help="all to one channel")
     parser.add_argument("--transport", choices=TRANSPORTS, default=TRANSPORTS[0])
     asked = parser.parse_args()
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # the service inherits it
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    raise_limit()
     uvloop.run(measure(asked.connections, asked.transport, asked.subscribe))
 
 

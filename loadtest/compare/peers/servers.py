@@ -118,7 +118,7 @@ def webdis(redis: Server) -> AbstractContextManager[Server]:
     return running(command, answers("/PING"))
 
 
-def nchan() -> AbstractContextManager[Server]:
+def nchan(connections: int = 4096) -> AbstractContextManager[Server]:
     """nginx with nchan: one worker, and as much history per channel as ours keeps."""
     path = find("nginx", "nginx")
     if not NCHAN.exists():
@@ -126,13 +126,13 @@ def nchan() -> AbstractContextManager[Server]:
 
     def command(port: int, folder: Path) -> Sequence[str]:
         config = folder / "nginx.conf"
-        config.write_text(_nginx_config(port, folder))
+        config.write_text(_nginx_config(port, folder, connections))
         return (path, "-p", str(folder), "-c", str(config))
 
     return running(command, listens)
 
 
-def _nginx_config(port: int, folder: Path) -> str:
+def _nginx_config(port: int, folder: Path, connections: int) -> str:
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
     return f"""
@@ -141,7 +141,7 @@ worker_processes 1;
 daemon off;
 pid {folder}/pid;
 error_log stderr error;
-events {{ worker_connections 4096; }}
+events {{ worker_connections {connections}; }}
 http {{
     access_log off;
     keepalive_requests 1000000;
