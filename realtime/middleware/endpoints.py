@@ -132,6 +132,8 @@ class _Limited:
 
 def _wrapped(endpoint: Endpoint, limited: _Limited) -> Endpoint:
     """The endpoint behind its limits, with what it needs of the framework in its signature."""
+    if inspect.isasyncgenfunction(endpoint) or inspect.isgeneratorfunction(endpoint):
+        raise TypeError("an endpoint that yields begins after it was called: use the middleware")
     is_async = inspect.iscoroutinefunction(endpoint)
 
     @functools.wraps(endpoint)
@@ -151,7 +153,13 @@ def _wrapped(endpoint: Endpoint, limited: _Limited) -> Endpoint:
 
 
 def _signature(endpoint: Endpoint) -> inspect.Signature:
-    own = inspect.signature(endpoint, eval_str=True)
+    try:
+        # Annotations that are texts mean what they mean where the endpoint is written.
+        own = inspect.signature(endpoint, eval_str=True)
+    except (
+        NameError
+    ):  # imported for type checkers only: no matter, unless to FastAPI, which says so
+        own = inspect.signature(endpoint)
     more = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
         for name, kind in ((REQUEST, Request), (RESPONSE, Response))
