@@ -21,7 +21,7 @@ check: .venv/test  ## Lint, formatting and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-crash: .venv/test  ## Kill a service 200 times per level of durability; REALTIME_CRASH_ROUNDS=20 is less.
+crash: .venv/test  ## Kill services 200 times per level of durability; REALTIME_CRASH_ROUNDS=20 is less.
 	$(BIN)/python -m tests.crash
 
 storm: .venv/test  ## 200 clients that do anything at any time, for a minute, on every store.
