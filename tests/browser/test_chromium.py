@@ -47,6 +47,7 @@ async def showing(url: str, folder: Path) -> AsyncIterator[asyncio.subprocess.Pr
     """A browser of its own, with everything that it keeps in ``folder``, that shows a page."""
     with (folder / "chromium.log").open("wb") as log:
         browser = await asyncio.create_subprocess_exec(
+            *(require("setpriv"), "--pdeathsig", "KILL"),  # not to outlive us, whatever ends us
             require("chromium"),
             *OPTIONS,
             f"--user-data-dir={folder / 'profile'}",
