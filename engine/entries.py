@@ -32,6 +32,8 @@ META = b":meta"
 TTL = b":ttl"
 IDS = b":ids"
 GENERATION = b":generation"
+INDICES = (b":places", b":scores")
+"""What Redis finds things by; here it is in the sets themselves, and would only get out of date."""
 
 DAY = 24 * 3600 * 1_000_000
 IDS_KEPT = DAY
@@ -66,6 +68,10 @@ class Entries:
         O(1), and what is due; if the board was stored by other rules, or has been loaded and is
         looked at for the first time, O(n): see `PlacedSet`.
         """
+        if not ranking.plain:
+            for end in INDICES:
+                if key + end in self._values:
+                    self._core.delete(key + end)
         board = self._core.keyspace.typed(key, now, SortedSet, "zset")
         if board is None:
             if ranking.entry_ttl is not None:

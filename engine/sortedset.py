@@ -195,6 +195,9 @@ class SortedSet:
         keys = self._order[size - stop : size - start]
         return [(key[8:], _score(key)) for key in reversed(keys)]
 
+    stored_slice = slice
+    """As ``slice``, of what is stored of each member: for whoever writes sets down."""
+
     def by_score(self, minimum: float, maximum: float) -> tuple[int, int]:
         """The indices ``(start, stop)`` of the rows within the bounds, for ``slice``. O(log n)."""
         start = self.below(minimum)

@@ -1,6 +1,8 @@
 """What a member of a large board costs, and how long a full collection looks at it.
 
-    python -m loadtest.memory [MEMBERS]
+    python -m loadtest.memory [MEMBERS] [RULE=VALUE ...]
+
+    python -m loadtest.memory 1000000 ties=first ranks=dense entry_ttl=86400000000
 
 The timed regions hold the engine alone: no service, no HTTP. Memory is the growth of the
 process (resident), names included, as the operating system counts it.
@@ -14,6 +16,7 @@ import random
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from engine.ranking import Ranking, Submit
 from realtime.embedded import Embedded
@@ -28,8 +31,17 @@ def resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def main(members: int) -> None:
-    engine, ranking, rng = Embedded().engine, Ranking(), random.Random(1)
+def ranking_of(words: list[str]) -> Ranking:
+    """The rules that the command line names."""
+    rules = dict(word.split("=", 1) for word in words)
+    values: dict[str, Any] = {
+        name: int(value) if value.isdigit() else value for name, value in rules.items()
+    }
+    return Ranking(**values)
+
+
+def main(members: int, ranking: Ranking) -> None:
+    engine, rng = Embedded().engine, random.Random(1)
     before, started = resident(), time.perf_counter()
     for first in range(0, members, BATCH):
         batch = [
@@ -58,4 +70,4 @@ def main(members: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000, ranking_of(sys.argv[2:]))

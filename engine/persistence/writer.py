@@ -127,7 +127,7 @@ def _rows(board: SortedSet) -> Iterator[bytes]:
     """Member and double, highest first; most members are short, so that loop has no calls."""
     short, double = SHORT, _double
     for start in range(0, len(board), ROWS):
-        rows = board.slice(start, start + ROWS, reverse=True)
+        rows = board.stored_slice(start, start + ROWS, reverse=True)
         if max(len(member) for member, _ in rows) < len(short):
             yield b"".join([short[len(member)] + member + double(score) for member, score in rows])
         else:

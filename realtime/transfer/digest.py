@@ -96,7 +96,7 @@ def _fields(record: Mapping[bytes, bytes]) -> Iterator[bytes]:
 
 def _rows(board: SortedSet) -> Iterator[bytes]:
     for start in range(0, len(board), ROWS):
-        members, scores = zip(*board.slice(start, start + ROWS), strict=True)
+        members, scores = zip(*board.stored_slice(start, start + ROWS), strict=True)
         yield _strings(members)
         yield pack(f"<{len(scores)}d", *scores)
 

@@ -93,7 +93,7 @@ def _fields(key: bytes, record: Hash) -> Iterator[Words]:
 def _rows(key: bytes, board: SortedSet) -> Iterator[Words]:
     """Seventeen digits bring every double back as it was."""
     for start in range(0, len(board), ROWS):
-        batch = board.slice(start, start + ROWS)
+        batch = board.stored_slice(start, start + ROWS)
         yield (
             b"ZADD",
             key,
