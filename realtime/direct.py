@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any, cast
@@ -25,6 +26,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from realtime.http.door import Door
 from realtime.http.problem import Response
+from realtime.http.stream import PROGRESSED
 from realtime.server import BoundedHttp, HttpBounds
 
 __all__ = ["DirectHttp", "direct_http", "rendered"]
@@ -38,6 +40,10 @@ IMMEDIATE = (
 )  # fmt: skip
 """Operations that do nothing but ask the store: all but a snapshot, and a batch, which lets others
 have their turn. Named one by one, for a path may be spelled in many ways (``/v1/%62atch``)."""
+
+STREAMED = re.compile(rb"/(?:b|%62)(?:u|%75)(?:l|%6[Cc])(?:k|%6[Bb])(?:[?#]|$)")
+"""Among them are those whose body or answer has any length: they go the long way, however they
+are spelled."""
 
 SHORT = 64 * 1024
 """Bytes of a body that is carried out at one go: at most some 2,500 scores. With more of them
@@ -152,6 +158,7 @@ class DirectHttp(BoundedHttp):
             and self._length <= min(self.door.body_limit, SHORT)
             and not (url.startswith(REARRANGED) and self.parser.get_method() == b"PUT")
             and self._burst < BURST
+            and not _is_streamed(url)
             and (self.cycle is None or self.cycle.response_complete)
             and not self.pipeline
             and not self.flow.write_paused
@@ -219,6 +226,7 @@ class DirectHttp(BoundedHttp):
         url, headers, expected = self.url, self.headers, self.expect_100_continue
         HttpToolsProtocol.on_message_begin(self)
         self.url, self.expect_100_continue = url, expected
+        self.scope.setdefault("state", {})[PROGRESSED] = self.progressed
         self.headers.extend(headers)
 
 
@@ -261,6 +269,11 @@ def direct_http(
         "gate": None if gate is None else staticmethod(gate),
     }
     return type("Protocol", (DirectHttp,), parts)
+
+
+def _is_streamed(url: bytes) -> bool:
+    """Looked at closely only if need be, for this is asked of every request."""
+    return (b"bulk" in url or b"%" in url) and STREAMED.search(url) is not None
 
 
 def _receiver(body: bytes) -> Callable[[], Awaitable[dict[str, Any]]]:

@@ -137,6 +137,11 @@ class BoundedHttp(HttpToolsProtocol):
         self.in_head = True
         self._head_bytes = 0
 
+    def progressed(self) -> None:
+        """The request that arrives is worked off meanwhile: its time begins anew."""
+        if self.arriving_since is not None:
+            self.arriving_since = self.loop.time()
+
     def handle_websocket_upgrade(self) -> None:
         self.arriving_since = None
         if self.is_ready():

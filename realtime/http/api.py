@@ -13,6 +13,7 @@ from realtime.http import (
     admin,
     batch,
     boards,
+    bulk,
     channels,
     clients,
     counters,
@@ -39,6 +40,7 @@ from realtime.http.system import Pages, pages
 from realtime.keeping import KeepsBackups, SavesSnapshots
 from realtime.metrics import Metrics, Probe
 from realtime.services import Services
+from realtime.services.bulk import Bulk
 from realtime.settings import Settings
 from realtime.state import ServiceState
 
@@ -48,6 +50,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *leaderboards.OPERATIONS,
     *boards.OPERATIONS,
     *standings.OPERATIONS,
+    *bulk.OPERATIONS,
     *counters.OPERATIONS,
     *sessions.OPERATIONS,
     *limit_rules.OPERATIONS,
@@ -107,6 +110,7 @@ def build(
     dispatcher = Dispatcher(router, once)
     resources = {
         "leaderboards": services.leaderboards,
+        "bulk": Bulk(services.backend, services.leaderboards),
         "counters": services.counters,
         "sessions": services.sessions,
         "limits": services.limits,

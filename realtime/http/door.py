@@ -25,6 +25,7 @@ from realtime.errors import (
 from realtime.http.dispatch import Dispatcher
 from realtime.http.inputs import Call
 from realtime.http.problem import Response, problem
+from realtime.http.stream import Stream
 from realtime.http.uri import path_segments
 from realtime.metrics import Meter
 from realtime.services.turns import may_wait
@@ -69,16 +70,24 @@ class Door:
             await self.pages(scope, receive, send)
             return
         may_wait.set(True)  # whoever calls an application has a task for it
+        stream = Stream(scope, receive)
         try:
-            response = await self.respond(scope, receive)
+            response = await self.respond(scope, receive, stream)
         except _Gone:
             return
-        await _send(scope["method"], response, send)
+        if stream.outgoing is None:
+            await _send(scope["method"], response, send)
+        else:
+            with_body = scope["method"] != "HEAD"
+            await stream.answer(response.status, response.headers, send, with_body=with_body)
 
-    async def respond(self, scope: Scope, receive: Receive) -> Response:
+    async def respond(
+        self, scope: Scope, receive: Receive, stream: Stream | None = None
+    ) -> Response:
         """The answer to a request under ``PREFIXES``. Raises nothing but `_Gone`.
 
-        Of the scope it reads method, path, raw_path, query_string and headers.
+        Of the scope it reads method, path, raw_path, query_string and headers. With a ``stream``
+        operations may read the body and answer by it.
         """
         try:
             if not self.state.ready:
@@ -94,7 +103,7 @@ class Door:
                 _refuse_repeated(pairs)
             caller = endpoint.admit(self.access, headers, endpoint.scope)
             body = b""
-            if endpoint.takes_body:
+            if endpoint.takes_body and not endpoint.takes_parts:
                 if not endpoint.any_media:
                     _refuse_other_media(headers)
                 body = await _body(receive, headers, self.body_limit)
@@ -102,7 +111,7 @@ class Door:
             response = endpoint.refusal(error)
             endpoint.meter.count(response.status)
             return response
-        call = Call(names, scope["query_string"], headers, body, caller)
+        call = Call(names, scope["query_string"], headers, body, caller, stream)
         return await self.dispatcher.perform(endpoint, call)
 
     def _unmatched(self, method: str, error: RealtimeError) -> Response:

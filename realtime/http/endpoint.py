@@ -43,6 +43,7 @@ class Endpoint:
 
     __slots__ = (
         "_bare",
+        "_empty",
         "_handler",
         "_json",
         "_readers",
@@ -52,6 +53,7 @@ class Endpoint:
         "operation",
         "scope",
         "takes_body",
+        "takes_parts",
         "writes",
     )
 
@@ -59,7 +61,9 @@ class Endpoint:
         self.operation = operation
         self.meter = meter
         self.scope = operation.scope
-        self.takes_body = "body" in operation.inputs
+        self.takes_body = "body" in operation.inputs or bool(operation.takes)
+        self.takes_parts = bool(operation.takes)
+        """The handler reads the body, where it can be read piece by piece."""
         self.writes = operation.writes
         bound = [resources[name] for name in operation.resources]
         self._handler = partial(operation.handler, *bound)
@@ -68,13 +72,16 @@ class Endpoint:
         self._status = operation.status
         self._bare: Headers = (NO_STORE,) if operation.private else ()
         self._json: Headers = (JSON, *self._bare)
+        media = ((b"content-type", operation.media.encode()),) if operation.media else ()
+        self._empty = Response(self._status, (*media, *self._bare), b"")
+        """Of what answers nothing, or answers by its stream."""
 
     async def respond(self, call: Call) -> Response:
         """Read, handle, encode. It never raises: what goes wrong becomes a problem."""
         try:
             answer = await self.answer(call)
             if answer is None:
-                return Response(204, self._bare, b"")
+                return self._empty
             if type(answer) is Reply:
                 return Response(self._status, self._json + answer.headers, _encode(answer.body))
             return Response(self._status, self._json, _encode(answer))

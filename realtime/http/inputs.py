@@ -14,6 +14,7 @@ from msgspec.inspect import Field, ListType, Metadata, type_info
 
 from realtime.access import Principal
 from realtime.errors import InvalidInput, InvalidRequest
+from realtime.http.stream import Stream
 from realtime.http.uri import parse_query
 
 __all__ = [
@@ -45,6 +46,8 @@ class Call(msgspec.Struct, frozen=True):
     headers: Mapping[bytes, bytes]
     body: bytes
     caller: Principal
+    stream: Stream | None = None
+    """Where the body may still be arriving, and the answer may be sent piece by piece."""
 
 
 Reader = Callable[[Call], object]

@@ -147,6 +147,9 @@ def _operation(operation: Operation, schemas: _Schemas) -> Json:
         "security": [{"bearer": [str(operation.scope)] if operation.scope else []}],
     }
     bodies = operation.inputs.get("body")
+    if operation.takes:
+        content = {operation.takes: {"schema": {"type": "string"}}}
+        entry["requestBody"] = {"required": False, "content": content}
     if bodies:
         entry["requestBody"] = {
             "required": all(schemas.is_required(shape) for shape in bodies),

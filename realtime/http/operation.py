@@ -131,6 +131,8 @@ class Operation:
     status: int
     media: str
     """What is answered instead, if it is not JSON."""
+    takes: str
+    """The body is of this type instead of JSON, and of any length; the handler reads it."""
     errors: tuple[type[RealtimeError], ...]
     private: bool
     """The answer belongs to one caller: no cache may keep it."""
@@ -142,8 +144,8 @@ class Operation:
 
     @property
     def writes(self) -> bool:
-        """Whether it may carry an Idempotency-Key."""
-        return self.method != "GET"
+        """Whether it may carry an Idempotency-Key: what is not held cannot be told apart."""
+        return self.method != "GET" and not self.takes
 
     def input(self, kind: str) -> type[msgspec.Struct] | None:
         """The Struct of an input that has no alternatives."""
@@ -171,6 +173,7 @@ def operation(
     summary: str,
     status: int | None = None,
     media: str = "",
+    takes: str = "",
     errors: tuple[type[RealtimeError], ...] = (),
     private: bool = False,
     answer_headers: Mapping[str, str] | None = None,
@@ -197,6 +200,7 @@ def operation(
             answers=answers,
             status=status or (200 if answers else 204),
             media=media,
+            takes=takes,
             errors=errors,
             private=private,
             answer_headers=answer_headers or {},

@@ -59,7 +59,7 @@ class Contract:
             return
         ((media, described),) = content.items()
         assert response.headers["content-type"].partition(";")[0] == media, said
-        if media.endswith("json"):
+        if media.endswith("json") and not media.endswith("ndjson"):
             self._check_body(described["schema"], response, said)
 
     def _check_body(self, schema: Mapping[str, Any], response: httpx.Response, said: str) -> None:
