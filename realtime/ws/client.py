@@ -26,7 +26,7 @@ from realtime.backends.base import BackendUnavailable, ClientInfo
 from realtime.errors import RealtimeError, TooManyRequests
 from realtime.services.namespaces import PERSONAL_PREFIX, Namespace
 from realtime.tokens import ChannelOptions
-from realtime.ws import codes, messages
+from realtime.ws import codes, messages, pushes
 from realtime.ws.codes import Close, Disconnect, Refusal, Refused, Unsubscribed
 from realtime.ws.commands import COMMANDS
 from realtime.ws.credentials import Admitted, admitted, of_headers
@@ -197,7 +197,7 @@ class Client:
 
     def message(self, data: bytes) -> None:
         """Tell this client alone something. ``data`` is JSON text."""
-        self._outbox.send(messages.message(data))
+        self._outbox.send(pushes.message(data))
 
     def expire_at(self, expires: float) -> None:
         """From now on the connection ends then (seconds since 1970); never at infinity. O(1)."""
@@ -336,7 +336,7 @@ class Client:
             return
         self.subscriptions.check(wish.channel)
         begun = await self.subscriptions.begin(wish)
-        self._outbox.send(messages.subscribed(wish.channel, begun.start.result))
+        self._outbox.send(pushes.subscribed(wish.channel, begun.start.result))
         await self.subscriptions.complete(begun)
 
     async def _end(self, channel: str, why: Unsubscribed) -> None:

@@ -16,7 +16,7 @@ from msgspec import Raw
 from realtime.backends.base import Position, Publication
 from realtime.services.channels import LIVE_PREFIX
 from realtime.services.namespaces import Audience, Namespace
-from realtime.ws import codes, messages
+from realtime.ws import codes, messages, pushes
 from realtime.ws.codes import Disconnect, Refused
 from realtime.ws.credentials import admitted, check_owner, subscription
 from realtime.ws.expiry import ttl
@@ -64,7 +64,7 @@ async def _publish(client: Client, number: int, request: messages.Publish) -> No
 async def _presence(client: Client, number: int, request: messages.Presence) -> None:
     _check_presence(client, request.channel)
     present = await client.door.services.channels.presence(request.channel)
-    infos = {info.client: messages.client_info(*info) for info in present}
+    infos = {info.client: pushes.client_info(*info) for info in present}
     if sum(map(len, infos.values())) > client.door.options.reply_bytes:
         raise Refused(codes.LIMIT_EXCEEDED.because("too many to list; presence_stats counts"))
     result = messages.PresenceResult({name: Raw(info) for name, info in infos.items()})
@@ -209,5 +209,5 @@ def _page(found: list[Publication], most: int) -> list[Raw]:
         size += len(item.data)
         if page and size > most:
             break
-        page.append(Raw(messages.publication(*item)))
+        page.append(Raw(pushes.publication(*item)))
     return page

@@ -15,7 +15,7 @@ import msgspec
 from realtime.backends.base import Publication
 from realtime.ws.fossil import delta
 from realtime.ws.framing import pushed
-from realtime.ws.messages import publication, push
+from realtime.ws.pushes import publication, push
 
 __all__ = ["Differences", "Forms", "whole", "whole_push"]
 

@@ -39,7 +39,7 @@ from realtime.errors import (
     Unauthorized,
     Unavailable,
 )
-from realtime.ws import codes, messages
+from realtime.ws import codes, pushes
 from realtime.ws.client import Client
 from realtime.ws.codes import Close
 from realtime.ws.conversation import State
@@ -93,7 +93,7 @@ def _id(offset: int, epoch: str) -> bytes:
 
 def _event(head: bytes, item: Publication, epoch: str) -> bytes:
     """A publication. Where the channel has no positions, the event has no id."""
-    body = messages.publication(*item).replace(b"\r", b" ")
+    body = pushes.publication(*item).replace(b"\r", b" ")
     place = _id(item.offset, epoch) if item.offset else b""
     return b"%bdata: %b\n\n" % (place, body)
 

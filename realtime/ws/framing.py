@@ -25,7 +25,7 @@ from functools import lru_cache
 import msgspec
 
 from realtime.backends.base import Publication
-from realtime.ws import messages
+from realtime.ws import pushes
 from realtime.ws.codes import Close
 
 __all__ = [
@@ -65,8 +65,8 @@ Encode = Callable[[bytes, Publication, str], bytes]
 
 def pushed(head: bytes, item: Publication, epoch: str) -> bytes:
     """The push. Who subscribed to an empty channel learns its epoch from the first one."""
-    body = messages.publication(*item, epoch=epoch if item.offset == 1 else "")
-    return messages.push(head, b"pub", body)
+    body = pushes.publication(*item, epoch=epoch if item.offset == 1 else "")
+    return pushes.push(head, b"pub", body)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

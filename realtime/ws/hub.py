@@ -33,7 +33,7 @@ from realtime.services.patterns import view_of
 from realtime.ws.delta import whole_push
 from realtime.ws.fan import DeltaFan, Fan, Flavour, Subscriber
 from realtime.ws.framing import Encode
-from realtime.ws.messages import push
+from realtime.ws.pushes import push
 from realtime.ws.topic import Arrival, Place, Topic
 from realtime.ws.turn import flush
 from realtime.ws.wheel import Wheel

@@ -46,19 +46,10 @@ __all__ = [
     "Subscribe",
     "SubscribeResult",
     "Unsubscribe",
-    "client_info",
     "commands",
     "error_reply",
-    "joined",
-    "left",
-    "message",
     "parse",
-    "publication",
-    "push",
-    "push_head",
     "reply",
-    "subscribed",
-    "unsubscribed",
 ]
 
 REJECT_UNRECOVERED = 2
@@ -314,91 +305,3 @@ def error_reply(command: int, code: int, message: str, temporary: bool = False) 
     return b'{"id":%d,"error":{"code":%d,"message":%b%b}}' % (
         command, code, _encode(message), tail,
     )  # fmt: skip
-
-
-def push_head(channel: str) -> bytes:
-    """How every push of a channel begins; encoded once per channel."""
-    return b'{"push":{"channel":%b,' % _encode(channel)
-
-
-def push(head: bytes, kind: bytes, body: bytes) -> bytes:
-    """A push of ``kind`` (pub, join, leave); ``head`` is its channel's."""
-    return b'%b"%b":%b}}' % (head, kind, body)
-
-
-def subscribed(channel: str, result: SubscribeResult) -> bytes:
-    """The push that tells a client of a subscription that it has not asked for."""
-    return push(push_head(channel), b"subscribe", _encode(result))
-
-
-def unsubscribed(channel: str, code: int, reason: str) -> bytes:
-    """The push that tells a client of the end of a subscription; the code, whether to try anew."""
-    body = b'{"code":%d,"reason":%b}' % (code, _encode(reason))
-    return push(push_head(channel), b"unsubscribe", body)
-
-
-def joined(who: bytes, *, first: bool = False) -> bytes:
-    """The body of a join; ``first``: none of the user's connections was there before."""
-    return b'{"info":%b%b}' % (who, b',"first":true' if first else b"")
-
-
-def left(who: bytes, *, last: bool = False) -> bytes:
-    """The body of a leave; ``last``: none of the user's connections is left there."""
-    return b'{"info":%b%b}' % (who, b',"last":true' if last else b"")
-
-
-def message(data: bytes) -> bytes:
-    """The push of something for this client alone. ``data`` is JSON text."""
-    return b'{"push":{"message":{"data":%b}}}' % _on_one_line(data)
-
-
-def publication(
-    offset: int,
-    data: bytes,
-    info: bytes | None = None,
-    tags: bytes | None = None,
-    channel: bytes | None = None,
-    *,
-    epoch: str = "",
-    delta: bool = False,
-) -> bytes:
-    """A publication, as in pushes, recoveries and histories: the fields of a `Publication`.
-
-    ``data``, ``info`` and ``tags`` are JSON text. A newline in it can only be white space between
-    tokens (inside a string it would be escaped), so a space means the same; as it is, it
-    would end the object for the reader. ``delta``: the data is the difference to the one before,
-    as a JSON string.
-    """
-    parts = [b'{"data":', _on_one_line(data)]
-    if offset:
-        parts.append(b',"offset":%d' % offset)
-    if info is not None:
-        parts.append(b',"info":%b' % info)
-    if tags is not None:
-        parts.append(b',"tags":%b' % tags)
-    if channel is not None:
-        parts.append(b',"channel":%b' % _encode(channel.decode()))
-    if epoch:
-        parts.append(b',"epoch":%b' % _encode(epoch))
-    if delta:
-        parts.append(b',"delta":true')
-    parts.append(b"}")
-    return b"".join(parts)
-
-
-def client_info(
-    client: str, user: str, info: bytes | None = None, chan_info: bytes | None = None
-) -> bytes:
-    """Who stands behind a connection, and behind a subscription of it; both are JSON text."""
-    parts = [b'{"user":%b,"client":%b' % (_encode(user), _encode(client))]
-    if info is not None:
-        parts.append(b',"conn_info":%b' % _on_one_line(info))
-    if chan_info is not None:
-        parts.append(b',"chan_info":%b' % _on_one_line(chan_info))
-    parts.append(b"}")
-    return b"".join(parts)
-
-
-def _on_one_line(text: bytes) -> bytes:
-    """The same JSON; see ``publication``."""
-    return text.replace(b"\n", b" ") if b"\n" in text else text

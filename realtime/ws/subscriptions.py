@@ -24,7 +24,7 @@ from msgspec import UNSET, Raw
 
 from realtime.backends.base import BackendUnavailable, ClientInfo, Position, Publication
 from realtime.services.names import name_bytes
-from realtime.ws import codes, messages
+from realtime.ws import codes, pushes
 from realtime.ws.codes import Disconnect, Refused, Unsubscribed
 from realtime.ws.delta import whole
 from realtime.ws.door import Door
@@ -95,7 +95,7 @@ class Subscriptions:
         self._channels = door.services.channels
         self._outbox = outbox
         self._info = info
-        self._who = messages.client_info(*info)
+        self._who = pushes.client_info(*info)
         self._expire = expire
         self._by_channel: dict[str, Subscription] = {}
 
@@ -149,7 +149,7 @@ class Subscriptions:
         channel = wish.channel
         if start.snapshot is not None and not arrival.buffer:
             first = Publication(0, start.snapshot)
-            encoded = self._outbox.framing.publication(messages.push_head(channel), first, "")
+            encoded = self._outbox.framing.publication(pushes.push_head(channel), first, "")
             self._outbox.queue([encoded])
         flavour = Flavour(joins=wish.joins, delta=wish.delta)
         repeats = not self._door.services.backend.immediate
@@ -160,7 +160,7 @@ class Subscriptions:
             self.prolong(channel, wish.expires)
         if wish.is_announced:
             subscription.has_joined = True
-            body = messages.joined(subscription.who, first=is_first)
+            body = pushes.joined(subscription.who, first=is_first)
             await self._door.joins.tell(channel, b"join", body)
 
     async def remove(self, channel: str) -> bool:
@@ -186,7 +186,7 @@ class Subscriptions:
         """Unsubscribe although the client has not asked for it, and tell it."""
         if channel in self._by_channel:
             # Before the hub lets go of it, so that what is pending comes before it.
-            self._outbox.send(messages.unsubscribed(channel, *why))
+            self._outbox.send(pushes.unsubscribed(channel, *why))
             await self.remove(channel)
 
     async def lose(self, channel: str) -> None:
@@ -224,7 +224,7 @@ class Subscriptions:
                 is_last = await self._channels.leave(channel, self._info.client)
         finally:
             if subscription.has_joined:
-                body = messages.left(subscription.who, last=is_last)
+                body = pushes.left(subscription.who, last=is_last)
                 await self._door.joins.tell(channel, b"leave", body)
 
     async def clear(self) -> None:
@@ -239,7 +239,7 @@ class Subscriptions:
         if wish.info is None:
             return Subscription(self._info, self._who, wish)
         info = self._info._replace(chan_info=wish.info)
-        return Subscription(info, messages.client_info(*info), wish)
+        return Subscription(info, pushes.client_info(*info), wish)
 
     async def _start(self, wish: Wish) -> _Start:
         live = await self._door.live.snapshot(wish.channel)
@@ -286,4 +286,4 @@ def _raw(item: Publication, delta: bool) -> Raw:
     """``delta``: as those see it who take differences, but a whole one."""
     if delta:
         item = item._replace(data=whole(item.data))
-    return Raw(messages.publication(*item))
+    return Raw(pushes.publication(*item))

@@ -16,7 +16,7 @@ from realtime.services.namespaces import SlowPolicy
 from realtime.ws.delta import Differences, Forms
 from realtime.ws.fan import DeltaFan, Fan, Flavour, Subscriber
 from realtime.ws.framing import Framing
-from realtime.ws.messages import push_head
+from realtime.ws.pushes import push_head
 
 __all__ = ["Arrival", "Place", "Topic"]
 

@@ -256,7 +256,12 @@ async def test_a_pattern_is_listened_to_like_a_channel(serve: Serve, listen: Lis
     assert [(await europe.event()).json["data"] for _ in range(2)] == [0, 2]
     back = await listen(house, "orders.eu.*", f"?last_event_id={events[0].id}")
     await back.event()
-    assert (await back.event()).json == {"data": 2, "offset": 3, "channel": "orders.eu.2"}
+    assert (await back.event()).json == {
+        "data": 2,
+        "offset": 3,
+        "tags": {"channel": "orders.eu.2"},
+        "channel": "orders.eu.2",
+    }
 
 
 # Who may

@@ -12,8 +12,8 @@ import pytest
 
 from tests.redis.servers import running_redis
 from tests.service import running_service
+from tests.stage import NODE
 from tests.support import require
-from tests.ws.test_node_client import NODE_TESTS
 from tests.ws.test_node_client import packages as packages
 
 KINDS = ("embedded", "redis", "two nodes")
@@ -38,7 +38,7 @@ def served(kind: str, folder: Path) -> Iterator[dict[str, str]]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_stock_javascript_client_works(packages: None, tmp_path: Path, kind: str) -> None:
     node = require("node")
-    script = NODE_TESTS / "streams.test.mjs"
+    script = NODE / "streams.test.mjs"
     with served(kind, tmp_path) as addresses:
         done = subprocess.run(
             [node, "--experimental-eventsource", "--test", str(script)],

@@ -15,10 +15,11 @@ import pytest
 from realtime.services.namespaces import Namespace, Namespaces
 from tests.redis.stores import STORES, store_options
 from tests.service import running_service
+from tests.stage import NODE
 from tests.support import require
 from tests.ws.conftest import Serve
 from tests.ws.house import House
-from tests.ws.test_node_client import NODE_TESTS, packages
+from tests.ws.test_node_client import packages
 
 __all__ = ["packages"]  # the fixture
 
@@ -125,7 +126,7 @@ def test_the_stock_javascript_client_sees_whole_publications(
         running_service(None, *options, "--config", str(config)) as service,
     ):
         done = subprocess.run(
-            [require("node"), "--test", str(NODE_TESTS / "delta.test.mjs")],
+            [require("node"), "--test", str(NODE / "delta.test.mjs")],
             env=os.environ | {"REALTIME_URL": service.url},
             capture_output=True,
             text=True,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.errors import InvalidRequest
-from realtime.ws import messages
+from realtime.ws import messages, pushes
 from realtime.ws.codes import CLOSE_BAD_REQUEST, MAX_REASON
 from realtime.ws.messages import Command, parse
 
@@ -70,22 +70,30 @@ def test_errors_say_where() -> None:
             messages.error_reply(2, 100, "x", temporary=True),
             '{"id":2,"error":{"code":100,"message":"x","temporary":true}}',
         ),
-        (messages.client_info("c", ""), '{"user":"","client":"c"}'),
+        (pushes.client_info("c", ""), '{"user":"","client":"c"}'),
         (
-            messages.client_info("c", "u", b'{"a":1}'),
+            pushes.client_info("c", "u", b'{"a":1}'),
             '{"user":"u","client":"c","conn_info":{"a":1}}',
         ),
-        (messages.publication(0, b"null"), '{"data":null}'),
+        (pushes.publication(0, b"null"), '{"data":null}'),
         (
-            messages.publication(1, b"1", b'{"user":""}', epoch="e"),
+            pushes.publication(1, b"1", b'{"user":""}', epoch="e"),
             '{"data":1,"offset":1,"info":{"user":""},"epoch":"e"}',
         ),
         (
-            messages.publication(1, b"1", tags=b'{"k":"v"}', channel=b'a"b'),
-            '{"data":1,"offset":1,"tags":{"k":"v"},"channel":"a\\"b"}',
+            pushes.publication(1, b"1", tags=b'{"k":"v"}', channel=b'a"b'),
+            '{"data":1,"offset":1,"tags":{"channel":"a\\"b","k":"v"},"channel":"a\\"b"}',
         ),
         (
-            messages.push(messages.push_head('a"b'), b"pub", b"{}"),
+            pushes.publication(1, b"1", tags=b'{"channel":"c"}', channel=b"b"),
+            '{"data":1,"offset":1,"tags":{"channel":"c"},"channel":"b"}',
+        ),
+        (
+            pushes.publication(1, b"1", tags=b"[]", channel=b"b"),
+            '{"data":1,"offset":1,"tags":{"channel":"b"},"channel":"b"}',
+        ),
+        (
+            pushes.push(pushes.push_head('a"b'), b"pub", b"{}"),
             '{"push":{"channel":"a\\"b","pub":{}}}',
         ),
     ],
@@ -98,7 +106,7 @@ def test_zero_values_are_left_out_unless_clients_need_them(made: bytes, text: st
 @given(st.recursive(st.none() | st.text() | st.integers(), st.lists))
 def test_no_object_holds_a_newline(data: object) -> None:
     pretty = json.dumps(data, indent=1).encode()
-    made = messages.publication(1, pretty)
+    made = pushes.publication(1, pretty)
     assert b"\n" not in made
     assert json.loads(made)["data"] == data
 
