@@ -34,7 +34,7 @@ from realtime.middleware import RateLimitMiddleware, Rule
 
 __all__ = ["AT_MOST", "Figures", "measure"]
 
-AT_MOST = 5.0
+AT_MOST = 3.0
 """Microseconds that a limited request may cost more than a bare one."""
 
 REQUESTS = 100
@@ -71,13 +71,15 @@ class Figures(NamedTuple):
         return median(limited - bare for bare, limited in zip(self.bare, self.limited, strict=True))
 
 
-def measure(rounds: int, route: str = "/items/{id}", rule: Rule | None = None) -> Figures:
+def measure(
+    rounds: int, route: str = "/items/{id}", rule: Rule | Sequence[Rule] | None = None
+) -> Figures:
     """Bare and limited, by turns; the quiet tenth of so many rounds."""
     return asyncio.run(_measure(rounds, route, rule or Rule("items", limit=PLENTY, per=60)))
 
 
-async def _measure(rounds: int, route: str, rule: Rule) -> Figures:
-    rules = {
+async def _measure(rounds: int, route: str, rule: Rule | Sequence[Rule]) -> Figures:
+    rules: dict[str, Rule | Sequence[Rule]] = {
         route: rule,
         "POST /login": Rule("login", limit=5, per=60, algorithm="sliding_window"),
         "/users/{id}/orders/{order}": Rule("orders", limit=30, per=60),
@@ -123,6 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(_report("limited, allowed, announced", allowed))
     refused = Rule("items", limit=1, per=3600)
     print(_report("limited, refused (the app is not run)", measure(rounds, rule=refused)))
+    three = [Rule(name, limit=PLENTY, per=60) for name in ("second", "minute", "day")]
+    print(_report("three rules in one step, allowed", measure(rounds, rule=three)))
     print(_report("a route without a rule", measure(rounds, route="/elsewhere/{id}")))
     verdict = "met" if allowed.added <= AT_MOST else "MISSED"
     print(f"the middleware adds {allowed.added:.2f} µs; at most {AT_MOST:g}: {verdict}")

@@ -7,14 +7,14 @@ exact; the header of that name is whole seconds, rounded up. What no wait will h
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from starlette.types import Message
 
 from realtime.backends.base import NEVER
 from realtime.middleware.fields import SECOND, Header, Standing, seconds
-from realtime.middleware.rules import CONCURRENCY
+from realtime.middleware.rules import CONCURRENCY, Rule
 from realtime.services.leases import Lease
 from realtime.services.limits import Reason, RuleSpec, Verdict
 
@@ -108,6 +108,20 @@ class Refusals:
     def __init__(self) -> None:
         self._beginnings: dict[tuple[object, ...], bytes] = {}
 
+    def of_rule(self, rule: Rule) -> Callable[[int, Sequence[Header]], Refusal]:
+        """`refusal` for one rule that is the same for all callers, made ready for a hot path:
+        a function of the wait and the fields about the limit."""
+        limit = rule.spec.build().limit
+        standing = Standing(rule.name, limit, 0, 0, 0, 1)
+        violated = [Violation(standing, rule.spec, "limit", 0, rule.status)]
+        status, title, kind = _kind(violated)
+        beginning = _problem(violated, 0, status, title, kind)[:-1]
+
+        def refused(wait: int, announced: Sequence[Header]) -> Refusal:
+            return _refused(status, title, beginning, wait, announced)
+
+        return refused
+
     def refusal(
         self, violated: Sequence[Violation], cost: int, announced: Sequence[Header], late: int = 0
     ) -> Refusal:
@@ -126,10 +140,15 @@ class Refusals:
                 self._beginnings.clear()
             beginning = _problem(violated, cost, status, title, kind)[:-1]
             self._beginnings[case] = beginning
-        wait = max(waits) + late
-        body = b'%b, "retry_after": %b}' % (beginning, repr(wait / SECOND).encode())
-        retry_after = (b"retry-after", b"%d" % seconds(wait))
-        return Refusal(status, title, body, [*announced, retry_after])
+        return _refused(status, title, beginning, max(waits) + late, announced)
+
+
+def _refused(
+    status: int, title: str, beginning: bytes, wait: int, announced: Sequence[Header]
+) -> Refusal:
+    body = b'%b, "retry_after": %b}' % (beginning, repr(wait / SECOND).encode())
+    retry_after = (b"retry-after", b"%d" % seconds(wait))
+    return Refusal(status, title, body, [*announced, retry_after])
 
 
 def _kind(violated: Sequence[Violation]) -> tuple[int, str, str]:

@@ -20,10 +20,20 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from realtime.backends.base import NEVER, Decision, LimitRule, TokenBucket
-from realtime.middleware.rules import Rule
 from realtime.services.limits import Verdict
 
-__all__ = ["SECOND", "Fields", "Header", "HeaderMode", "ResetForm", "Standing", "seconds"]
+__all__ = [
+    "NOTHING",
+    "SECOND",
+    "Announcer",
+    "Fields",
+    "Header",
+    "HeaderMode",
+    "ResetForm",
+    "Standing",
+    "joined",
+    "seconds",
+]
 
 Header = tuple[bytes, bytes]
 
@@ -32,6 +42,8 @@ HeaderMode = Literal["draft10", "draft-10", "x-ratelimit", "off"]
 
 ResetForm = Literal["seconds", "epoch"]
 """Of X-RateLimit-Reset: from now on, or since 1970. Both are common; it does not say which."""
+
+Announcer = Callable[[Decision], list[Header]]
 
 SECOND = 1_000_000
 
@@ -103,18 +115,18 @@ class Fields:
             (b"ratelimit", b", ".join([_item(item, late) for item in items])),
         ]
 
-    def of_rule(self, rule: Rule) -> Callable[[Decision], list[Header]] | None:
-        """`of` for one rule that is the same for all callers, made ready for a hot path.
+    @property
+    def is_plain(self) -> bool:
+        """Whether what is told follows from the decision alone: see `announcer`."""
+        return self._mode != "x-ratelimit" and not self._jitter
 
-        None if nothing is told, or not by this way."""
-        if rule.shadow or self._mode == "x-ratelimit" or self._jitter:
-            return None
+    def announcer(self, name: str, build: LimitRule) -> Announcer:
+        """`of` for allowed takes under one rule, made ready for a hot path, if this is plain."""
         if self._mode == "off":
             return lambda decision: NOTHING
-        build = rule.spec.build()
         window = -(-build.period * build.limit // build.quota)
-        policy = (b"ratelimit-policy", _policy(rule.name, build.limit, max(1, window)))
-        return _announcer(build, quoted(rule.name), policy)
+        policy = (b"ratelimit-policy", _policy(name, build.limit, max(1, window)))
+        return _announcer(build, quoted(name), policy)
 
     def _numbers(self, one: Standing, late: int) -> list[Header]:
         reset = one.reset_after + late if one.reset_after else 0
@@ -127,7 +139,18 @@ class Fields:
         ]
 
 
-def _announcer(build: LimitRule, name: bytes, policy: Header) -> Callable[[Decision], list[Header]]:
+def joined(announced: Sequence[list[Header]]) -> list[Header]:
+    """What several announcers say, as one."""
+    told = [headers for headers in announced if headers]
+    if len(told) < 2:
+        return told[0] if told else NOTHING
+    return [
+        (b"ratelimit-policy", b", ".join([headers[0][1] for headers in told])),
+        (b"ratelimit", b", ".join([headers[1][1] for headers in told])),
+    ]
+
+
+def _announcer(build: LimitRule, name: bytes, policy: Header) -> Announcer:
     """Of a rule without terms. Requests that are alike are told the same: it is written once."""
     wait_of = _seconds_of_bucket(build) if isinstance(build, TokenBucket) else _seconds_of(build)
     kept: dict[tuple[int, int], list[Header]] = {}

@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 
 from starlette.types import Scope
 
-from realtime.backends.base import Decision
+from realtime.backends.base import NEVER, Decision, LimitRule
 from realtime.middleware.answers import OUTAGE, Refusal, Refusals, Violation
 from realtime.middleware.ask import Ask
 from realtime.middleware.blocked import Known
 from realtime.middleware.fallback import OUTAGES
-from realtime.middleware.fields import Header, Standing
+from realtime.middleware.fields import NOTHING, Announcer, Fields, Header, Standing, joined
 from realtime.middleware.limiter import Limiter, TakeNow
 from realtime.middleware.occasional import Occasional
 from realtime.middleware.rules import CONCURRENCY, Rule
@@ -31,7 +31,8 @@ __all__ = ["Admission", "Guard"]
 
 log = logging.getLogger(__name__)
 
-UNSEEN: list[Header] = []
+KEPT = 256
+"""Rates whose headers a route keeps ready."""
 
 
 class Admission:
@@ -40,7 +41,7 @@ class Admission:
     __slots__ = ("_ask", "_charged", "_held", "_limiter", "headers")
 
     def __init__(self, ask: Ask) -> None:
-        self.headers = UNSEEN
+        self.headers = NOTHING
         self._ask = ask
         self._held: list[Held] = []
         self._limiter: Limiter = ask.limiter
@@ -97,6 +98,9 @@ class Guard:
         self._names = tuple(self._rules)
         self._refusals = Refusals()
         self._lines = Occasional(log)
+        self._announcers = _Announcers(ask.fields)
+        self._is_plain = ask.fields.is_plain and not self._running and ask.cost_after is None
+        """Nearly all of its requests are told what follows from their verdicts, and that is it."""
         self.decide_now = self._immediate()
 
     async def decide(self, scope: Scope, cost: int | None = None) -> Admission | Refusal:
@@ -145,6 +149,9 @@ class Guard:
             standings += [found] if found is not None else []
         wishes = list(self._ask.wishes(self._spent, scope, cost))
         verdicts, limiter = await self._take(wishes) if wishes else ([], self._ask.limiter)
+        if self._is_plain and (announced := self._announcers.announced(verdicts)) is not None:
+            admission.headers = announced
+            return None
         violated = self._violated(verdicts)
         shown = [*standings, *map(Standing.of, filter(_is_shown, verdicts))]
         if violated:
@@ -231,41 +238,36 @@ class Guard:
         every request comes by here. If it is not that easy after all, it answers the cost."""
         rules = list(self._rules.values())
         if not rules:
-            return lambda scope: UNSEEN
+            return lambda scope: NOTHING
         if len(rules) != 1 or rules[0].algorithm == CONCURRENCY or self._ask.cost_after:
             return None
-        rule, observe, names = rules[0], self._ask.observe, self._names
+        (rule,) = rules
         take_now = self._ask.limiter.taker_now(rule)
-        announce = self._ask.fields.of_rule(rule) if take_now is not None else None
-        if take_now is None or announce is None:
+        if take_now is None or not self._ask.fields.is_plain:
             return None
-        return _bound(
-            take_now,
-            announce,
-            self._ask.key_of(rule),
-            self._ask.cost,
-            self._refused_now(rule),
-            None if observe is None else lambda: observe("allowed", names),
-        )
-
-    def _refused_now(self, rule: Rule) -> Callable[[Decision, int], Refusal]:
         build = rule.spec.build()
+        announce = self._ask.fields.announcer(rule.name, build)
+        refused, observe = self._refusals.of_rule(rule), self._ask.observe
 
-        def refused(decision: Decision, cost: int) -> Refusal:
-            reason = reason_of(decision)
-            verdict = Verdict(rule.name, rule.spec, decision, build, False, reason)
-            return self._refusal([verdict], [verdict], cost, [Standing.of(verdict)])
+        def refuse(decision: Decision, cost: int) -> Refusal:
+            if decision[3] == NEVER or reason_of(decision) != "limit":
+                verdict = Verdict(rule.name, rule.spec, decision, build, False, reason_of(decision))
+                return self._refusal([verdict], [verdict], cost, [Standing.of(verdict)])
+            if observe is not None:
+                observe("refused", self._names)
+            return refused(decision[3], announce(decision))
 
-        return refused
+        tell = None if observe is None else lambda: observe("allowed", self._names)
+        return _bound(take_now, announce, self._ask.key_of(rule), self._ask.cost, refuse, tell)
 
 
 def _bound(
     take_now: TakeNow,
-    announce: Callable[[Decision], list[Header]],
+    announce: Announcer,
     key: Callable[[Scope], str],
     cost_of: int | Callable[[Scope], int],
-    refused: Callable[[Decision, int], Refusal],
-    observe: Callable[[], None] | None,
+    refuse: Callable[[Decision, int], Refusal],
+    tell: Callable[[], None] | None,
 ) -> Callable[[Scope], list[Header] | Refusal | int]:
     """One function over its parts."""
     fixed, price = (cost_of, None) if isinstance(cost_of, int) else (0, cost_of)
@@ -276,12 +278,41 @@ def _bound(
         if decision is None:
             return cost
         if not decision[0]:
-            return refused(decision, cost)
-        if observe is not None:
-            observe()
+            return refuse(decision, cost)
+        if tell is not None:
+            tell()
         return announce(decision)
 
     return decide_now
+
+
+class _Announcers:
+    """Those of the rules that verdicts are made under: of tiers and of rates, not only ours."""
+
+    __slots__ = ("_fields", "_kept")
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
+        # By identity, which is quick; what is kept is not given to another.
+        self._kept: dict[int, tuple[object, Announcer]] = {}
+
+    def announced(self, verdicts: Sequence[Verdict]) -> list[Header] | None:
+        """What is told if all is plainly allowed; None if it is not."""
+        told = []
+        for name, spec, decision, build, allowed, reason in verdicts:
+            if reason or not allowed or not decision[0] or spec.shadow:
+                return None
+            found = self._kept.get(id(build))
+            if found is None:
+                found = self._keep(name, build)
+            told.append(found[1](decision))
+        return joined(told)
+
+    def _keep(self, name: str, build: LimitRule) -> tuple[object, Announcer]:
+        if len(self._kept) >= KEPT:
+            self._kept.clear()
+        found = self._kept[id(build)] = (build, self._fields.announcer(name, build))
+        return found
 
 
 def _is_shown(verdict: Verdict) -> bool:

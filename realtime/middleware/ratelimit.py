@@ -21,7 +21,10 @@ end, in an `Admission`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+import asyncio
+import inspect
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -98,26 +101,27 @@ class RateLimitMiddleware:
             {route: MessageGuard(entry, self._ask) for route, entry in limited.items()}
         )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # No coroutine of its own where all there is to wait for is the app: nearly always.
         if scope["type"] != "http":
-            await self._other(scope, receive, send)
-            return
+            return self._other(scope, receive, send)
         path = _path(scope) if scope.get("root_path") else scope["path"]
         guard = self._find(scope["method"], path)
         if guard is None or (self._exempt is not None and self._exempt(scope)):
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
+        now = guard.decide_now
+        if now is None or not self._prepared:
+            return self._slowly(guard, scope, receive, send)
+        answer = now(scope)
+        if answer.__class__ is list:
+            return self.app(scope, receive, _announcing(send, answer) if answer else send)
+        return self._answer(guard, answer, scope, receive, send)
+
+    async def _slowly(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
+        """What has to be waited for."""
         if not self._prepared:
             await self._prepare()
-        now = guard.decide_now
-        if now is not None:
-            answer = now(scope)
-            if answer.__class__ is list:
-                # Written out: nearly every request comes by here.
-                await self.app(scope, receive, _announcing(send, answer) if answer else send)
-                return
-        else:
-            answer = None
+        answer = None if guard.decide_now is None else guard.decide_now(scope)
         await self._answer(guard, answer, scope, receive, send)
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -142,9 +146,8 @@ class RateLimitMiddleware:
             receive, send = limited.around(scope, receive, send)
         if guard is None:
             await self.app(scope, receive, send)
-            return
-        answer = None if guard.decide_now is None else guard.decide_now(scope)
-        await self._answer(guard, answer, scope, receive, send)
+        else:
+            await self._slowly(guard, scope, receive, send)
 
     async def _answer(
         self,
@@ -195,6 +198,17 @@ class RateLimitMiddleware:
     async def _prepare(self) -> None:
         self._prepared = True
         await self._ask.limiter.prepare(self._rules)
+
+
+def _mark_as_coroutine_function(function: Callable[..., object]) -> None:
+    """Servers tell an ASGI app from one of an older kind by asking whether it is one."""
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(function)
+    else:
+        vars(function)["_is_coroutine"] = vars(asyncio.coroutines)["_is_coroutine"]
+
+
+_mark_as_coroutine_function(RateLimitMiddleware.__call__)
 
 
 async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
