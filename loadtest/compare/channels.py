@@ -8,7 +8,8 @@ keeps the last 100 publications. Ours is one Python process, nchan one nginx wor
 server's CPU time, so that it does not matter what else the machine does. A second line of ours
 publishes sixteen in one request (`POST /v1/batch`).
 
-**Time.** A steady rate, evenly spaced, that both can do: see `loadtest.compare.load.timed`.
+**Time.** A steady rate, evenly spaced, over as many connections, that both can do: see
+`loadtest.compare.load.timed`.
 
 **Stalled readers.** Ours alone, in pairs of rounds, without and with as many readers that never
 read as there are good ones. They may cost the good ones time, and memory as far as their queues
@@ -156,7 +157,7 @@ def _pace(
     stalled: int = 0,
 ) -> Pace:
     rate = deliveries / audience
-    plan = site.plan(round(rate * (warm + effort.paced_seconds)), 1, audience)
+    plan = site.plan(round(rate * (warm + effort.paced_seconds)), MANY, audience)
     return Pace(plan, rate, round(rate * warm), stalled)
 
 

@@ -38,7 +38,7 @@ async def test_every_delivery_counts_once_however_it_is_cut(size: int) -> None:
 async def test_good_readers_hear_all_beside_others_that_stall() -> None:
     with ExitStack() as stack:
         site = await asyncio.to_thread(own_site, stack, MESSAGE)
-        pace = Pace(site.plan(40, 1, 10), rate=100.0, warm=10, stalled=5)
+        pace = Pace(site.plan(40, 3, 10), rate=100.0, warm=10, stalled=5)
         timed = await run(pace)
     assert 0 < timed.p50 <= timed.p99
 

@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import socket
 import sys
 import time
 from array import array
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import msgspec
 import uvloop
@@ -131,25 +133,38 @@ async def _published(pace: Pace) -> None:
 
 
 def publish(pace: Pace) -> None:
-    """Publish at the instants that are due, on one connection; O(1) publications are in memory.
+    """Publish at the instants that are due, on the plan's connections in turn.
 
-    A server that is behind is waited for, and the publications that were due meanwhile follow
-    at once: their time runs already.
+    So many publications may be under way: a server that is behind gets what is due all the same. If
+    even that is too much for it, the next ones come late, and their time runs already.
     """
     plan, period = pace.plan, 1 / pace.rate
-    connection = http.client.HTTPConnection("127.0.0.1", plan.port, timeout=PATIENCE)
-    connection.connect()
-    first = time.monotonic() + period
-    for number in range(plan.publications):
-        due = first + number * period
-        time.sleep(max(0.0, due - time.monotonic()))
-        stamp = 0 if number < pace.warm else round(due * 1e6)
-        connection.sock.sendall(publication(plan, plan.body.replace(STAMP, _stamp(stamp), 1)))
-        with http.client.HTTPResponse(connection.sock, method="POST") as response:
-            response.begin()
-            response.read()
-            if response.status // 100 != 2:
-                raise ConnectionError(f"publishing was refused: {response.status}")
+    with ExitStack() as stack:
+        at = ("127.0.0.1", plan.port)
+        connections = [
+            stack.enter_context(socket.create_connection(at, PATIENCE))
+            for _ in range(plan.publishers)
+        ]
+        first = time.monotonic() + period
+        for number in range(plan.publications):
+            connection = connections[number % plan.publishers]
+            if number >= plan.publishers:
+                _check_answer(connection)
+            due = first + number * period
+            time.sleep(max(0.0, due - time.monotonic()))
+            stamp = 0 if number < pace.warm else round(due * 1e6)
+            connection.sendall(publication(plan, plan.body.replace(STAMP, _stamp(stamp), 1)))
+        for number in range(plan.publications, plan.publications + plan.publishers):
+            _check_answer(connections[number % plan.publishers])
+
+
+def _check_answer(connection: socket.socket) -> None:
+    """Wait for the answer to what was asked last. Raises ConnectionError if it is a refusal."""
+    with http.client.HTTPResponse(connection, method="POST") as response:
+        response.begin()
+        response.read()
+        if response.status // 100 != 2:
+            raise ConnectionError(f"publishing was refused: {response.status}")
 
 
 def _stamp(microseconds: int) -> str:
