@@ -17,6 +17,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from realtime import __version__
 from realtime.commands import CommandError
+from realtime.commands.examples import (
+    BACKUPS_EXAMPLES,
+    BOARDS_EXAMPLES,
+    CHECK_EXAMPLES,
+    EXAMPLES,
+    EXPORT_EXAMPLES,
+    IMPORT_EXAMPLES,
+    KEYS_EXAMPLES,
+    MIGRATE_EXAMPLES,
+    SERVE_EXAMPLES,
+    TOKEN_EXAMPLES,
+)
 from realtime.options import Option, SettingsError, flag, suggestion, variable
 from realtime.settings import CONFIG, CONFIG_FILE, OPTIONS
 from realtime.settings.groups import TOKENS
@@ -35,116 +47,14 @@ Leaderboards, counters, sessions, rate limits and live channels in one process,
 over HTTP and WebSocket.
 """
 
-_EXAMPLES = """\
-examples:
-  realtime serve
-  realtime serve --port 9000 --data /var/lib/realtime
-  realtime keys create --name web --scope leaderboards:read channels:publish
-
-`realtime COMMAND --help` shows every option of a command.
-"""
-
-_SERVE_EXAMPLES = f"""\
-Every option is also a variable (REALTIME_PORT=9000) and a key in {CONFIG_FILE} (port = 9000).
-A flag wins over a variable, a variable over the file. What is unknown is an error.
-SIGTERM finishes open requests, closes WebSockets so that clients reconnect, saves, exits 0.
-
-examples:
-  realtime serve
-  realtime serve --port 0 --data ""
-  REALTIME_LOG_FORMAT=json realtime serve --config /etc/{CONFIG_FILE}
-  realtime keys create --name app --scope '*' && realtime serve --host 0.0.0.0
-"""
-
-_KEYS_EXAMPLES = """\
-A scope is <feature>:<action>. Features: leaderboards, counters, sessions, limits, channels, admin.
-Actions: read, write, publish, admin. Either may be *, but only * alone, *:* and admin:… reach the
-feature admin. A running service sees a change within a second.
-
-examples:
-  realtime keys create --name dashboard --scope '*:read'
-  realtime keys create --name game --scope leaderboards:write leaderboards:read --expires 90d
-  realtime keys revoke dashboard
-"""
-
-
-_TOKEN_EXAMPLES = """\
-A token says who a user is; whoever has the secret can make one, with any JWT library. This one is
-for development and tests: it signs with the secret that the service is configured with. `inspect`
-reads a token from stdin, says what is in it, and whether the service would take it; exit code 1
-means that it would not.
-
-examples:
-  realtime token --user 42 --token-hmac-secret-file secret.txt
-  realtime token --user 42 --expires 10m --info '{"name": "Ada"}' --scopes channels:read
-  realtime token --user 42 --channel news
-  realtime token --user 42 | realtime token inspect
-"""
-
-_CHECK_EXAMPLES = """\
-Reads everything whole, verifies checksums and replays the journal; changes nothing. A torn tail,
-as a crash leaves it, is cut off by the next start. Exit code 1 means damage.
-
---repair copies the journal beside itself, cuts it to its last good batch, and says what is lost.
-
-examples:
-  realtime check realtime-data
-  realtime check realtime-data/appendonlydir
-  realtime check backup/dump.rdb
-  realtime check realtime-data --repair
-"""
-
-_MIGRATE_EXAMPLES = """\
-DIR is the data directory of a service that is stopped: SIGTERM lets it write a snapshot. URL is
-a store as --store of `realtime serve` takes it. Every key is replaced whole and both sides are read
-anew and compared, so whatever interrupts this, it is simply run again. Exit code 1 means that the
-sides differ. What else the target holds stays, unless --replace.
-
-examples:
-  realtime migrate --from realtime-data --to redis://localhost
-  realtime migrate --from redis+cluster://10.0.0.1,10.0.0.2 --to realtime-data --replace
-  realtime migrate --from redis://localhost --to rediss://store.example.com --store-ca-file ca.pem
-"""
-
-_EXPORT_EXAMPLES = """\
-The file is a snapshot in Redis' own format: redis-server loads it, and so does `realtime import`.
-A service that keeps its data itself must be stopped; a store need not be, but what changes while
-it is read makes the comparison fail.
-
-examples:
-  realtime export backup.rdb
-  realtime export backup.rdb --data /var/lib/realtime --replace
-  realtime export backup.rdb --store redis://localhost
-"""
-
-_IMPORT_EXAMPLES = """\
-The file is a snapshot of this service or of a Redis that served it. Keys that are none of ours are
-left out, and said so.
-
-examples:
-  realtime import backup.rdb
-  realtime import backup.rdb --data /var/lib/realtime --replace
-  realtime import backup.rdb --store redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/mymaster
-"""
-
-_BACKUPS_EXAMPLES = """\
-A backup is a snapshot file in the folder `backups` of the data directory, named by its instant.
-A running service makes its own (--backup-interval) and is asked for more, or to go back to one,
-over HTTP: see docs/backups.md. Beside it, `list` and `verify` work; exit code 1 means damage.
-
-examples:
-  realtime backups list --data /var/lib/realtime
-  realtime backups verify
-  realtime backups restore 2026-11-25T21-40-09.123Z.rdb
-"""
-
 HELP_WIDTH = 100
 
-COMMANDS = ("serve", "keys", "token", "check", "backups", "migrate", "export", "import")
+COMMANDS = ("serve", "keys", "token", "check", "backups", "boards", "migrate", "export", "import")
 SUBCOMMANDS = {
     "keys": ("create", "list", "revoke"),
     "token": ("inspect",),
     "backups": ("create", "list", "restore", "verify"),
+    "boards": ("load", "dump"),
 }
 
 STORE_ACCESS = ("store_ca_file", "store_cert_file", "store_key_file", "store_credentials")
@@ -214,18 +124,19 @@ def _refuse(unknown: str, command: argparse.ArgumentParser) -> NoReturn:
 
 
 def _parser() -> _Parser:
-    parser = _Parser(prog="realtime", description=_DESCRIPTION, epilog=_EXAMPLES)
+    parser = _Parser(prog="realtime", description=_DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument("--version", action="version", version=f"realtime {__version__}")
     parser.set_defaults(parser=parser, run=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    serve = _command(commands, "serve", "serve:run", "Serve until SIGTERM.", _SERVE_EXAMPLES)
+    serve = _command(commands, "serve", "serve:run", "Serve until SIGTERM.", SERVE_EXAMPLES)
     serve.usage = "%(prog)s [options]"
     _add_settings(serve, OPTIONS)
-    keys = _command(commands, "keys", None, "Make, list and revoke API keys.", _KEYS_EXAMPLES)
+    keys = _command(commands, "keys", None, "Make, list and revoke API keys.", KEYS_EXAMPLES)
     _add_keys(keys)
     _add_token(commands)
     _add_check(commands)
     _add_backups(commands)
+    _add_boards(commands)
     _add_transfers(commands)
     return parser
 
@@ -238,7 +149,7 @@ def _command(commands: Commands, name: str, run: str | None, help: str, epilog: 
 
 def _add_check(commands: Commands) -> None:
     help = "Verify a data directory, a journal or a snapshot."
-    check = _command(commands, "check", "check:run", help, _CHECK_EXAMPLES)
+    check = _command(commands, "check", "check:run", help, CHECK_EXAMPLES)
     check.add_argument(
         "path",
         metavar="PATH",
@@ -251,14 +162,14 @@ def _add_check(commands: Commands) -> None:
 def _add_transfers(commands: Commands) -> None:
     """The commands that move everything; they differ in how the two sides are named."""
     migrate = _command(
-        commands, "migrate", "migrate:run", "Move everything to another store.", _MIGRATE_EXAMPLES
+        commands, "migrate", "migrate:run", "Move everything to another store.", MIGRATE_EXAMPLES
     )
     for side, name in (("from", "source"), ("to", "target")):
         migrate.add_argument(
             f"--{side}", required=True, metavar="DIR|URL", dest=name, help=f"the {name}"
         )
-    export = _command(commands, "export", "export:run", "Write a snapshot.", _EXPORT_EXAMPLES)
-    import_ = _command(commands, "import", "import_:run", "Load a snapshot.", _IMPORT_EXAMPLES)
+    export = _command(commands, "export", "export:run", "Write a snapshot.", EXPORT_EXAMPLES)
+    import_ = _command(commands, "import", "import_:run", "Load a snapshot.", IMPORT_EXAMPLES)
     for parser, replaced in (
         (migrate, "write over a snapshot in DIR; remove keys from URL that the source has not"),
         (export, "write over FILE"),
@@ -274,7 +185,7 @@ def _add_transfers(commands: Commands) -> None:
 def _add_keys(keys: _Parser) -> None:
     commands = keys.add_subparsers(title="commands", metavar="COMMAND")
     create = _command(
-        commands, "create", "keys:create", "Make a key and print it, once.", _KEYS_EXAMPLES
+        commands, "create", "keys:create", "Make a key and print it, once.", KEYS_EXAMPLES
     )
     create.add_argument("--name", required=True, metavar="NAME", help="what you will call it")
     create.add_argument(
@@ -291,9 +202,9 @@ def _add_keys(keys: _Parser) -> None:
         metavar="WHEN",
         help="30d, 12h, 45m from now, or a date like 2030-01-31 (default: never)",
     )
-    listing = _command(commands, "list", "keys:show", "List the keys.", _KEYS_EXAMPLES)
+    listing = _command(commands, "list", "keys:show", "List the keys.", KEYS_EXAMPLES)
     revoke = _command(
-        commands, "revoke", "keys:revoke", "Make a key worthless, at once.", _KEYS_EXAMPLES
+        commands, "revoke", "keys:revoke", "Make a key worthless, at once.", KEYS_EXAMPLES
     )
     revoke.add_argument("key", metavar="NAME_OR_ID", help="the name or the id of the key")
     for parser in (create, listing, revoke):
@@ -301,7 +212,7 @@ def _add_keys(keys: _Parser) -> None:
 
 
 def _add_token(commands: Commands) -> None:
-    token = _command(commands, "token", "token:create", "Make a user's token.", _TOKEN_EXAMPLES)
+    token = _command(commands, "token", "token:create", "Make a user's token.", TOKEN_EXAMPLES)
     token.usage = "%(prog)s --user ID [options]\n       %(prog)s inspect [options] < TOKEN"
     for name, metavar, help in (
         ("user", "ID", "who the user is; '' is somebody without a name"),
@@ -325,7 +236,7 @@ def _add_token(commands: Commands) -> None:
     )
     inspections = token.add_subparsers(title="commands", metavar="COMMAND")
     inspect = _command(
-        inspections, "inspect", "token:inspect", "Say what is in a token.", _TOKEN_EXAMPLES
+        inspections, "inspect", "token:inspect", "Say what is in a token.", TOKEN_EXAMPLES
     )
     options = {name: option for name, option in OPTIONS.items() if option.group == TOKENS}
     for parser in (token, inspect):
@@ -334,7 +245,7 @@ def _add_token(commands: Commands) -> None:
 
 def _add_backups(commands: Commands) -> None:
     help = "List, make, verify and restore backups."
-    backups = _command(commands, "backups", None, help, _BACKUPS_EXAMPLES)
+    backups = _command(commands, "backups", None, help, BACKUPS_EXAMPLES)
     commands = backups.add_subparsers(title="commands", metavar="COMMAND")
     for name, run, help in (
         ("list", "show", "List the backups, newest first."),
@@ -342,12 +253,36 @@ def _add_backups(commands: Commands) -> None:
         ("verify", "verify", "Read backups whole, and say whether they are sound."),
         ("restore", "restore", "Go back to one; what is there is kept as a backup first."),
     ):
-        parser = _command(commands, name, f"backups:{run}", help, _BACKUPS_EXAMPLES)
+        parser = _command(commands, name, f"backups:{run}", help, BACKUPS_EXAMPLES)
         if name == "restore":
             parser.add_argument("name", metavar="NAME", help="the backup, as `list` names it")
         elif name == "verify":
             parser.add_argument("names", metavar="NAME", nargs="*", help="which (default: all)")
         _add_settings(parser, {"data": OPTIONS["data"]})
+
+
+def _add_boards(commands: Commands) -> None:
+    help = "Load and read whole leaderboards of a running service."
+    boards = _command(commands, "boards", None, help, BOARDS_EXAMPLES)
+    commands = boards.add_subparsers(title="commands", metavar="COMMAND")
+    load = _command(
+        commands, "load", "boards:load", "Bring the lines of a file to a board.", BOARDS_EXAMPLES
+    )
+    dump = _command(commands, "dump", "boards:dump", "Write a board to a file.", BOARDS_EXAMPLES)
+    for parser in (load, dump):
+        parser.add_argument("url", metavar="URL", help="the service, like http://127.0.0.1:8080")
+        parser.add_argument("board", metavar="BOARD", help="the name of the board")
+        parser.add_argument("file", metavar="FILE", type=Path, help="the lines of JSON")
+        parser.add_argument("--key-file", metavar="PATH", type=Path, help="a file with an API key")
+    load.add_argument(
+        "--from-line", metavar="N", type=_line_number, default=1, help="pass over those before it"
+    )
+
+
+def _line_number(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of a line")
+    return int(text)
 
 
 def _add_settings(parser: _Parser, options: Mapping[str, Option]) -> None:

@@ -54,8 +54,17 @@ class Loaded:
 class Percent:
     """A `Progress` that says it in words, now and then."""
 
-    def __init__(self, say: Callable[[str], None], every: float = 1.0) -> None:
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        every: float = 1.0,
+        *,
+        doing: str = "loading",
+        of: str = "bytes",
+    ) -> None:
         self._say = say
+        self._doing = doing
+        self._of = of
         self._every = every
         self._said = time.monotonic()
 
@@ -63,7 +72,8 @@ class Percent:
         now = time.monotonic()
         if now - self._said >= self._every:
             self._said = now
-            self._say(f"loading: {100 * done // max(total, 1)} % of {total:,} bytes")
+            share = 100 * done // max(total, 1)
+            self._say(f"{self._doing}: {share} % of {total:,} {self._of}")
 
 
 def torn_line(data: Path, torn: Torn) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Annotated
 
@@ -29,7 +30,6 @@ from realtime.http.leaderboard_shapes import (
 )
 from realtime.http.ndjson import Lines
 from realtime.http.operation import Answer, Example, QueryFields, operation
-from realtime.http.turns import Turn
 from realtime.services.bulk import Bulk, Numbered, Refused
 from realtime.services.leaderboards import MAX_METADATA, Leaderboards, json_score
 from realtime.services.names import name_bytes
@@ -100,8 +100,8 @@ async def load_scores(
         raise InvalidInput("bulk loads take no Idempotency-Key")
     _refuse_other_media(call.headers)
     await check_author(leaderboards, call.caller, path.board)
-    turn = None if call.stream is None else Turn()  # there it may be that nobody may wait
-    loading = _Loading(bulk, path.board, Lines(MAX_LINE, query.first_line), turn)
+    shares = call.stream is not None  # otherwise it may be that nothing may wait
+    loading = _Loading(bulk, path.board, Lines(MAX_LINE, query.first_line), shares=shares)
     async for part in _parts(call):
         await loading.feed(part)
         if call.stream is not None:
@@ -134,14 +134,14 @@ OPERATIONS = (load_scores, dump_board)
 class _Loading:
     """One load: lines become entries, entries become pieces."""
 
-    def __init__(self, bulk: Bulk, board: str, lines: Lines, turn: Turn | None) -> None:
+    def __init__(self, bulk: Bulk, board: str, lines: Lines, *, shares: bool) -> None:
         self._bulk = bulk
         self._board = board
         self._lines = lines
         self._piece: list[Numbered] = []
         self._wrong: list[Refused] = []
         """Lines among those of the piece that are no entries."""
-        self._turn = turn
+        self._shares = shares
         self._loaded = self._changed = self._refused = 0
         self._errors: list[LineError] = []
 
@@ -183,8 +183,8 @@ class _Loading:
         self._refused += len(refused)
         for one in refused[: MAX_ERRORS - len(self._errors)]:
             self._errors.append(LineError(line=one.line, detail=one.reason))
-        if self._turn is not None:
-            await self._turn.share()
+        if self._shares:
+            await asyncio.sleep(0)  # a piece is all that anybody waits for
 
 
 def _refuse_other_media(headers: Mapping[bytes, bytes]) -> None:
@@ -228,11 +228,10 @@ def _checked(entry: Submit) -> Submit:
 
 
 async def _dumped(bulk: Bulk, board: str) -> AsyncGenerator[bytes, None]:
-    turn = Turn()
     async for entries in bulk.pages(board):
         if entries:
             yield b"".join([_line(entry) for entry in entries])
-        await turn.share()
+        await asyncio.sleep(0)
 
 
 def _line(entry: Entry) -> bytes:

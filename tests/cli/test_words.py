@@ -20,8 +20,8 @@ from tests.cli.conftest import Run
         (["serv"], "serv is no command of `realtime`; did you mean serve?"),
         (
             ["xyzzy"],
-            "xyzzy is no command of `realtime`; there are serve, keys, token, check, backups, migrate, "
-            "export, import",
+            "xyzzy is no command of `realtime`; there are serve, keys, token, check, backups, "
+            "boards, migrate, export, import",
         ),
         (["imprt"], "imprt is no command of `realtime`; did you mean import?"),
         (["keys", "crate"], "crate is no command of `realtime keys`; did you mean create?"),

@@ -1,0 +1,115 @@
+"""``realtime boards`` against a running service: what it says, and where it takes up again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from realtime import keyfile
+from realtime.commands import boards
+from tests.cli.conftest import Run
+from tests.service import Service, running_service
+
+BOARD = "a board/ü"
+PATH = "/v1/leaderboards/a%20board%2F%C3%BC"
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with running_service(None) as service:
+        yield service
+
+
+def written(count: int, name: str = "scores.ndjson") -> str:
+    """In the folder that the test is in."""
+    lines = [json.dumps({"member": f"m{number:05}", "score": number}) for number in range(count)]
+    Path(name).write_text("\n".join(lines))
+    return name
+
+
+def test_what_was_loaded_can_be_dumped(
+    service: Service, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boards, "PART", 10_000)  # many requests
+    file = written(3_000)
+    done = run("boards", "load", service.url, BOARD, file)
+    assert done == (0, "3,000 scores loaded, 3,000 changed the board, 0 lines refused\n", "")
+    done = run("boards", "dump", service.url, BOARD, "dumped.ndjson")
+    assert done == (0, "3,000 entries in dumped.ndjson\n", "")
+    assert (
+        Path("dumped.ndjson").read_text().splitlines()
+        == [
+            line.replace(" ", "") for line in Path(file).read_text().splitlines()
+        ][::-1]
+    )  # fmt: skip
+    assert not list(Path().glob("*.part"))
+
+
+def test_lines_that_are_refused_are_named_by_their_numbers_in_the_file(
+    service: Service, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boards, "PART", 1_000)
+    lines = Path(written(100)).read_text().splitlines()
+    lines[49] = "no score"
+    Path("scores.ndjson").write_text("\n".join(lines))
+    code, out, err = run("boards", "load", service.url, BOARD, "scores.ndjson")
+    assert (code, out) == (
+        1,
+        "99 scores loaded, 99 changed the board, 1 lines refused\n",
+    )
+    assert err.startswith("scores.ndjson:50: the line is not JSON")
+
+
+def test_it_is_taken_up_again_where_it_broke_off(service: Service, run: Run) -> None:
+    file = written(100)
+    service.stop()
+    code, _, err = run("boards", "load", service.url, BOARD, file)
+    assert code == 2
+    assert err.endswith("go on with --from-line 1\n")
+    with running_service(None) as another:
+        done = run("boards", "load", another.url, BOARD, file, "--from-line", "61")
+        assert done.out == "40 scores loaded, 40 changed the board, 0 lines refused\n"
+        size = httpx.get(another.url + PATH).json()["size"]
+    assert size == 40
+
+
+def test_a_key_is_read_from_a_file_and_shown_nowhere(run: Run, tmp_path: Path) -> None:
+    key = keyfile.issue("loader", ("leaderboards:write",), datetime(2026, 1, 1, tzinfo=UTC))
+    keyfile.add(tmp_path / "keys.json", key.record)
+    (tmp_path / "key.txt").write_text(key.text + "\n")
+    with running_service(tmp_path) as service:
+        words = ("boards", "load", service.url, BOARD, written(3))
+        refused = run(*words)
+        assert refused.code == 2
+        assert "the service answers 401" in refused.err
+        assert run(*words, "--key-file", "key.txt").code == 0
+        reading = run("boards", "dump", service.url, BOARD, "out.ndjson", "--key-file", "key.txt")
+    assert reading.code == 2
+    assert "403" in reading.err
+    assert key.text not in reading.err + refused.err
+    assert not Path("out.ndjson").exists()
+    assert not list(Path().glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("load", "ftp://x", "b", "f"), "ftp://x is no address like http://127.0.0.1:8080"),
+        (("load", "http://x", "b", "no"), "no cannot be read: No such file or directory"),
+        (
+            ("dump", "http://x", "b", "no/such/file"),
+            "no/such/file.part cannot be written: No such file or directory",
+        ),
+        (
+            ("load", "http://x", "b", "f", "--from-line", "0"),
+            "argument --from-line: '0' is no number of a line; see `realtime boards load --help`",
+        ),
+    ],
+)
+def test_a_mistake_is_one_sentence(run: Run, words: tuple[str, ...], sentence: str) -> None:
+    assert run("boards", *words) == (2, "", f"realtime: {sentence}\n")
