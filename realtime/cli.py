@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from realtime import __version__
 from realtime.commands import CommandError
-from realtime.commands.examples import (
+from realtime.help_texts import (
     BACKUPS_EXAMPLES,
     BOARDS_EXAMPLES,
     CHECK_EXAMPLES,
