@@ -13,6 +13,7 @@ from itertools import islice
 from realtime import __version__
 from realtime.backends.base import Position
 from realtime.governing import Close, Connected, Whom
+from realtime.services.names import name_bytes
 from realtime.services.nodes import Node, Nodes
 from realtime.tokens import ChannelOptions
 from realtime.ws import codes
@@ -104,6 +105,10 @@ class Governor:
 
 
 def _target(whom: Whom) -> Target:
+    """Raises InvalidInput for what no connection can be called."""
+    for what in ("user", "client", "session"):
+        if name := getattr(whom, what):
+            name_bytes(what, name)
     return Target(whom.user, whom.client, whom.session, whom.spared)
 
 

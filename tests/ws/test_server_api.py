@@ -207,6 +207,8 @@ async def test_a_stream_is_known_by_its_session(admitted: House, ask: Ask) -> No
         ("disconnect", {"user": "42", "disconnect": {"code": 4001, "reason": "x" * 124}}),
         ("disconnect", {"user": "42", "disconnect": {"reconnect": True}}),
         ("disconnect", {"user": "42", "whitelist": ["c"] * 1_001}),
+        ("disconnect", {"user": "4" * 256}),
+        ("disconnect", {"user": "42", "client": "a\nb"}),
         ("subscribe", {"user": "42"}),
         ("subscribe", {"channel": "news"}),
         ("subscribe", {"user": "42", "channel": "x" * 256}),
@@ -327,6 +329,7 @@ async def test_a_connection_is_closed(admitted: House, key: str) -> None:
     async with door(admitted, key) as http:
         for name in (peer.client, "nobody"):
             assert (await http.delete(f"/v1/admin/clients/{name}")).status_code == 204
+        assert (await http.delete(f"/v1/admin/clients/{'c' * 256}")).status_code == 422
     assert await closed(peer) == Closed(3503, "force disconnect")
     await untouched(other)
 
