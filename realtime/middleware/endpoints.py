@@ -22,7 +22,7 @@ import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import Any, TypeVar, Unpack
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection, Request
@@ -36,6 +36,8 @@ from realtime.middleware.guard import Admission, Guard
 from realtime.middleware.rules import Rule, distinct
 
 __all__ = ["EndpointLimits"]
+
+T = TypeVar("T")
 
 Endpoint = Callable[..., Any]
 
@@ -138,8 +140,10 @@ def _wrapped(endpoint: Endpoint, limited: _Limited) -> Endpoint:
 
     @functools.wraps(endpoint)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        request = kwargs.pop(REQUEST, None) or _request(args, kwargs)
-        response = kwargs.pop(RESPONSE, None)
+        request = kwargs.pop(REQUEST, None) or _given(HTTPConnection, args, kwargs)
+        response = kwargs.pop(RESPONSE, None) or _given(Response, args, kwargs)
+        if request is None:
+            raise TypeError("a limited endpoint is called with the request that it answers")
 
         async def function() -> Any:
             if is_async:
@@ -153,6 +157,7 @@ def _wrapped(endpoint: Endpoint, limited: _Limited) -> Endpoint:
 
 
 def _signature(endpoint: Endpoint) -> inspect.Signature:
+    """The endpoint's own, and what it does not ask for: FastAPI gives each of them once."""
     try:
         # Annotations that are texts mean what they mean where the endpoint is written.
         own = inspect.signature(endpoint, eval_str=True)
@@ -160,22 +165,27 @@ def _signature(endpoint: Endpoint) -> inspect.Signature:
         NameError
     ):  # imported for type checkers only: no matter, unless to FastAPI, which says so
         own = inspect.signature(endpoint)
+    parameters = list(own.parameters.values())
     more = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
-        for name, kind in ((REQUEST, Request), (RESPONSE, Response))
+        for name, kind, any_kind in (
+            (REQUEST, Request, HTTPConnection),
+            (RESPONSE, Response, Response),
+        )
+        if not any(_is_a(parameter.annotation, any_kind) for parameter in parameters)
     ]
-    parameters = list(own.parameters.values())
     is_open = parameters and parameters[-1].kind is inspect.Parameter.VAR_KEYWORD
     at = len(parameters) - 1 if is_open else len(parameters)
     return own.replace(parameters=[*parameters[:at], *more, *parameters[at:]])
 
 
-def _request(args: Sequence[Any], kwargs: Mapping[str, Any]) -> HTTPConnection:
-    """What Starlette gives, to a function or to a method."""
-    for given in (*args, *kwargs.values()):
-        if isinstance(given, HTTPConnection):
-            return given
-    raise TypeError("a limited endpoint is called with the request that it answers")
+def _is_a(annotation: object, kind: type) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, kind)
+
+
+def _given(kind: type[T], args: Sequence[Any], kwargs: Mapping[str, Any]) -> T | None:
+    """What the framework gave of this kind, to a function or to a method."""
+    return next((one for one in (*args, *kwargs.values()) if isinstance(one, kind)), None)
 
 
 def _response(refusal: Refusal) -> Response:

@@ -136,6 +136,21 @@ class TestFastAPI:
         assert refused.status_code == 429
         assert refused.json()["violated-policies"] == ["two"]
 
+    async def test_a_function_that_asks_for_request_and_response_gets_them(
+        self, limits: EndpointLimits
+    ) -> None:
+        app = fastapi()
+
+        @app.get("/items/{item_id}")
+        @limits.limited(TWO)
+        async def read(item_id: int, request: Request, response: Response) -> str:
+            response.headers["x-own"] = "1"
+            return request.url.path
+
+        answer = await Ask(app)()
+        assert (answer.json(), answer.headers["x-own"]) == ("/items/1", "1")
+        assert parse(answer.headers["ratelimit"])[0].parameters["r"] == 1
+
     async def test_what_is_not_valid_costs_nothing(self, limits: EndpointLimits) -> None:
         app = fastapi()
 
