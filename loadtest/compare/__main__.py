@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from loadtest.compare import (
+    bulk,
     channels,
     durable_writes,
     embedded_board,
@@ -48,6 +49,7 @@ WORKS: dict[str, Callable[[Effort], list[Row]]] = {
     "snapshot": pauses.snapshot,
     "backup": pauses.backup,
     "compaction": pauses.compaction,
+    "bulk": bulk.rows,
     "recovery": recovery.rows,
 }
 
