@@ -39,6 +39,8 @@ class Flavour(NamedTuple):
     """Joins and leaves, too."""
     delta: bool = False
     """Differences between publications, where they are shorter."""
+    changes: bool = False
+    """Of a live board: what changes, instead of the whole top each time."""
 
 
 class Subscriber(Protocol):

@@ -99,6 +99,7 @@ class Subscribe(Struct):
     flag: Number = 0
     type: Number = 0
     tf: dict[str, object] | None = None
+    data: Raw = Raw(b"")
 
 
 class Unsubscribe(Struct):

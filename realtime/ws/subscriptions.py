@@ -151,7 +151,7 @@ class Subscriptions:
             first = Publication(0, start.snapshot)
             encoded = self._outbox.framing.publication(pushes.push_head(channel), first, "")
             self._outbox.queue([encoded])
-        flavour = Flavour(joins=wish.joins, delta=wish.delta)
+        flavour = Flavour(joins=wish.joins, delta=wish.delta, changes=wish.changes)
         repeats = not self._door.services.backend.immediate
         if not self._hub.go_live(arrival, start.had, flavour, repeats=repeats):
             await self.lose(channel)

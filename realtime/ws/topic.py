@@ -12,7 +12,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from realtime.backends.base import Position, Publication
+from realtime.services.channels import LIVE_PREFIX
 from realtime.services.namespaces import SlowPolicy
+from realtime.ws.changes import BoardChanges
 from realtime.ws.delta import Differences, Forms
 from realtime.ws.fan import DeltaFan, Fan, Flavour, Subscriber
 from realtime.ws.framing import Framing
@@ -66,7 +68,7 @@ class Topic:
         self.stops: dict[Place, Position] = {}
         """Who has had everything up to a position from the history, and may meet it again."""
         self.head = push_head(channel)
-        self._differences: Differences | None = None
+        self._differences: Differences | BoardChanges | None = None
 
     @property
     def stream(self) -> Topic:
@@ -92,7 +94,8 @@ class Topic:
         for fan in self.fans:
             if fan.framing is framing and fan.flavour == flavour:
                 return fan
-        self.fans.append((DeltaFan if flavour.delta else Fan)(flavour, framing, self.policy))
+        kind = DeltaFan if flavour.delta or flavour.changes else Fan
+        self.fans.append(kind(flavour, framing, self.policy))
         return self.fans[-1]
 
     def shows(self, item: Publication) -> bool:
@@ -112,7 +115,8 @@ class Topic:
     def forms(self, item: Publication, epoch: str) -> Forms:
         """The pushes for those who get differences. To be asked once for every publication."""
         if self._differences is None:
-            self._differences = Differences()
+            is_board = self.channel.startswith(LIVE_PREFIX)
+            self._differences = BoardChanges() if is_board else Differences()
         return self._differences.forms(self.head, item, epoch)
 
     def leave(self, fan: Fan, subscriber: Subscriber) -> None:

@@ -9,10 +9,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from msgspec import DecodeError
+
 from realtime.backends.base import Position
 from realtime.services.channels import LIVE_PREFIX
-from realtime.services.namespaces import Namespace, Recovery
+from realtime.services.namespaces import Namespace, Recovery, SlowPolicy
 from realtime.tokens import ChannelOptions
+from realtime.ws import codes
+from realtime.ws.changes import wants_changes
+from realtime.ws.codes import Refused
 from realtime.ws.messages import FOSSIL, REJECT_UNRECOVERED, Resume, Subscribe
 
 __all__ = ["NO_OPTIONS", "Wish", "asked", "decreed"]
@@ -52,12 +57,16 @@ class Wish:
     """It would rather be refused than subscribed with a gap."""
     delta: bool = False
     """It takes differences instead of whole publications."""
+    changes: bool = False
+    """Of a live board, it takes what changes instead of whole tops."""
 
 
 def asked(
     request: Subscribe, namespace: Namespace, options: ChannelOptions, expires: float
 ) -> Wish:
-    """The wish of a client; ``options`` and ``expires`` are those of its subscription token."""
+    """The wish of a client; ``options`` and ``expires`` are those of its subscription token.
+
+    Raises Refused."""
     recoverable = _is_recoverable(request.channel, namespace, options)
     announced = _either(options.join_leave, namespace.join_leave)
     return Wish(
@@ -75,6 +84,7 @@ def asked(
         since=Position(request.offset, request.epoch),
         must_recover=bool(request.flag & REJECT_UNRECOVERED),
         delta=request.delta == FOSSIL and recoverable and namespace.delta,
+        changes=_takes_changes(request, namespace),
     )
 
 
@@ -109,6 +119,17 @@ def _is_positioned(request: Subscribe, namespace: Namespace, options: ChannelOpt
     if request.channel.startswith(LIVE_PREFIX) or not namespace.keeps_history:
         return False
     return _either(options.positioned, request.positioned)
+
+
+def _takes_changes(request: Subscribe, namespace: Namespace) -> bool:
+    """Raises Refused if it asks for what there is not. What may be dropped has to be whole."""
+    if not request.channel.startswith(LIVE_PREFIX):
+        return False
+    try:
+        asked = wants_changes(request.data)
+    except DecodeError:
+        raise Refused(codes.BAD_REQUEST) from None
+    return asked and namespace.slow is SlowPolicy.DISCONNECT
 
 
 def _either(override: bool | None, default: bool) -> bool:
