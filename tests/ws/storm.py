@@ -31,8 +31,8 @@ __all__ = ["Log", "Weather", "storm"]
 
 SEAS = tuple(f"sea:{number}" for number in range(8))
 FLOOD = "flood"
-FLOOD_BYTES = 96 * 1024
-FLOOD_PAUSE = 0.05
+FLOOD_BYTES = 60_000
+FLOOD_PAUSE = 0.03
 SMALL = 4 * 1024
 """Bytes that the kernel takes for a sluggard."""
 PAUSE = 0.6
@@ -152,14 +152,22 @@ class Sailor:
         """A new connection, with the channels and the places of the last one."""
         if hasattr(self, "_listening"):
             await self._part()
-        self._peer = await Peer.dial(self._port, receive_buffer=self.receive_buffer)
-        await self._peer.connect()
+        self._peer = await self._dial()
         self._log.events["connected"] += 1
         self._live, self._sent = set(), {}
         self._reads.set()
         self._listening = asyncio.create_task(self._listen())
         for channel in self.wants:
             self._subscribe(channel)
+
+    async def _dial(self) -> Peer:
+        peer = await Peer.dial(self._port, receive_buffer=self.receive_buffer)
+        try:
+            await peer.connect()
+        except BaseException:
+            await peer.end()
+            raise
+        return peer
 
     async def _part(self) -> None:
         """Let go of a connection that has ended. Raises what was wrong with it."""
