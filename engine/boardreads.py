@@ -48,7 +48,10 @@ class BoardReads:
         place = rank.rank(board, ranking, member)
         assert place is not None
         note = (self._hashes.live(key + META, now) or {}).get(member)
-        return Standing(Entry(place, member, score, note), len(board))
+        ahead = place - 1
+        if ranking.ranks == "dense":
+            ahead = rank.better(board, ranking, score)
+        return Standing(Entry(place, member, score, note), len(board), ahead)
 
     def page(self, key: bytes, ranking: Ranking, offset: int, limit: int) -> Page:
         """Entries from ``offset``, best first. O(log n + limit)."""
@@ -92,17 +95,12 @@ class BoardReads:
         """A full page, half of it better than the score. O(log n + radius)."""
         return standings.around_score(self._read(key, ranking), ranking, score, radius)
 
-    def at_percentile(self, key: bytes, ranking: Ranking, percentile: float) -> Standing | None:
-        """The last entry of which so many per cent stand no better; None: there are no entries.
+    def at_percentile(self, key: bytes, ranking: Ranking, percentile: float) -> Page:
+        """The last entry of which so many per cent stand no better, if there are entries.
 
         O(log n)."""
         board = self._read(key, ranking)
-        if not board:
-            return None
-        (entry,) = standings.page(
-            board, ranking, standings.index_at(len(board), percentile), 1
-        ).entries
-        return Standing(entry, len(board))
+        return standings.page(board, ranking, standings.index_at(len(board), percentile), 1)
 
     def histogram(self, key: bytes, ranking: Ranking, bounds: list[float] | int) -> Histogram:
         """How many scores there are between each two bounds; of a number, as many equal buckets

@@ -89,10 +89,11 @@ class Boards(BoardReads):
             self._entries.stay_for_good(key, now)
         if ranking.ranks != "dense":
             board.forget_distinct()
-        if self._entries.trim(key, board, ranking, now, SLICE):
-            return start
         if ranking.ties == "member" and isinstance(board, PlacedSet) and board.placed:
             self._entries.forget_places(key, board, SLICE)
+            return start
+        board = self._entries.as_wanted(key, board, ranking)  # by now that is cheap
+        if self._entries.trim(key, board, ranking, now, SLICE):
             return start
         if ranking.entry_ttl is None:
             return None

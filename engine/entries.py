@@ -77,8 +77,7 @@ class Entries:
             if ranking.entry_ttl is not None:
                 self._drop_rest(key)
             return None
-        if isinstance(board, PlacedSet) is not (ranking.ties == "first"):
-            board = self._as_wanted(key, board, now)
+        board = self.as_wanted(key, board, ranking)
         if ranking.entry_ttl is not None and not self._drop_due(key, board, now):
             return None
         return board
@@ -213,7 +212,10 @@ class Entries:
         value = self._core.keyspace.string(key + GENERATION, now)
         return 0 if value is None else int(text(value))
 
-    def _as_wanted(self, key: bytes, board: SortedSet, now: int) -> SortedSet:
+    def as_wanted(self, key: bytes, board: SortedSet, ranking: Ranking) -> SortedSet:
+        """The board as a set of the kind that its rules want. O(1) if it is: see `PlacedSet`."""
+        if isinstance(board, PlacedSet) is (ranking.ties == "first"):
+            return board
         made: SortedSet
         if isinstance(board, PlacedSet):
             self.forget_places(key, board, len(board))

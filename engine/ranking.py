@@ -108,6 +108,8 @@ class Standing(NamedTuple):
 
     entry: Entry
     total: int
+    better: int
+    """How many entries stand better; those that share the rank do not."""
 
 
 _new = tuple.__new__  # half the time of a named tuple's own constructor; a submit is hot

@@ -15,10 +15,10 @@ Step = tuple[str, str]
 """(command, what it prints; … stands for anything)"""
 
 
-def tour() -> list[Step]:
+def tour(page: Path = README) -> list[Step]:
     """The commands of every console block, each with the lines under it."""
     steps: list[Step] = []
-    for block in re.findall(r"```console\n(.*?)```", README.read_text(), re.DOTALL):
+    for block in re.findall(r"```console\n(.*?)```", page.read_text(), re.DOTALL):
         for line in block.splitlines():
             if line.startswith("$ "):
                 steps.append((line[2:], ""))

@@ -105,8 +105,8 @@ class SortedSets(Protocol):
         """The entries behind a position, whether or not anybody stands there now; None: from
         the first one on."""
 
-    async def at_percentile(self, board: Board, percentile: float) -> Standing | None:
-        """The last entry of which so many per cent stand no better; None: there is none."""
+    async def at_percentile(self, board: Board, percentile: float) -> Page:
+        """The last entry of which so many per cent stand no better, if there are entries."""
 
     async def histogram(self, board: Board, bounds: Sequence[float] | int) -> Histogram:
         """Between each two of the bounds, which ascend; of a number, over so many equal buckets

@@ -90,7 +90,7 @@ class SortedSets:
         found = self._boards.onward(*board, after, limit)
         return found._replace(page=self._described(board, found.page, metadata))
 
-    async def at_percentile(self, board: Board, percentile: float) -> Standing | None:
+    async def at_percentile(self, board: Board, percentile: float) -> Page:
         return self._boards.at_percentile(*board, percentile)
 
     async def histogram(self, board: Board, bounds: Sequence[float] | int) -> Histogram:

@@ -91,7 +91,7 @@ _EXAMPLE_BOARD = (
 )
 async def configure_board(leaderboards: Leaderboards, path: BoardPath, body: Rules) -> Board:
     """What is left out gets its default. A change takes effect on entries that are there, too:
-    [Leaderboards](/docs/leaderboards) says which, and how."""
+    docs/leaderboards.md says what each one does."""
     ranking = Ranking(
         descending=body.order == "desc",
         keep=body.keep,

@@ -193,12 +193,12 @@ async def read_standing(leaderboards: Leaderboards, path: MemberPath) -> Standin
     standing = await leaderboards.standing(path.board, path.member)
     if standing is None:
         raise NotFound("this member is not on this board")
-    entry, total = standing
+    entry, total, better = standing
     return Standing(
         member=path.member,
         score=json_score(entry.score),
         rank=entry.rank,
-        percentile=100 * (total - entry.rank + 1) / total,
+        percentile=100 * (total - better) / total,
         total=total,
         metadata=UNSET if entry.metadata is None else Raw(entry.metadata),
     )

@@ -154,10 +154,10 @@ async def read_percentile(
 ) -> AtPercentile:
     """The last entry of which so many per cent of all stand no better: what it takes to be among
     the best ten per cent is at 90. 404 if the board has no entries."""
-    standing = await leaderboards.at_percentile(path.board, query.at)
-    if standing is None:
+    total, entries = await leaderboards.at_percentile(path.board, query.at)
+    if not entries:
         raise NotFound("this board has no entries")
-    entry, total = standing
+    entry = entries[0]
     return AtPercentile(
         board=path.board,
         at=query.at,

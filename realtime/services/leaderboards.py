@@ -6,6 +6,7 @@ and every step passes them to the store with the board's key.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -36,6 +37,9 @@ __all__ = ["MAX_BUCKETS", "MAX_OVERTAKEN", "Leaderboards", "json_score"]
 MAX_METADATA = 4 * 1024
 """Bytes of JSON per member: a board may have a million, and a page shows a thousand."""
 
+HEARD = 0.25
+"""Seconds in which all processes on a store have heard of a change: a round trip, and patience."""
+
 SLICE = 500
 """Scores brought in in one step where there are many: about 5 ms on a board of a million."""
 
@@ -59,6 +63,7 @@ class Leaderboards:
     """Every method may raise InvalidInput for a name, and BackendUnavailable."""
 
     def __init__(self, backend: Backend) -> None:
+        self._alone = backend.immediate
         self._sets = backend.sorted_sets
         self._hashes = backend.hashes
         self._boards = cached(backend, self._load, _rules_key)
@@ -88,6 +93,8 @@ class Leaderboards:
         await self._adapt(Board(key, ranking))
         await self._hashes.put(_rules_key(board), fields_of(ranking))
         self._boards.put(board, Board(key, ranking))
+        if not self._alone and _is_stored_otherwise(old.ranking, ranking):
+            await asyncio.sleep(HEARD)
         await self._adapt(Board(key, ranking))  # what came in by the old rules meanwhile
         self._changed(board)
         return ranking
@@ -194,8 +201,8 @@ class Leaderboards:
             return found.page, None
         return found.page, Cursor.at(target.ranking, found.generation, found.end).text(board)
 
-    async def at_percentile(self, board: str, percentile: float) -> Standing | None:
-        """The last entry of which so many per cent stand no better; None on an empty board."""
+    async def at_percentile(self, board: str, percentile: float) -> Page:
+        """The last entry of which so many per cent stand no better, if there are entries."""
         if not 0 <= percentile <= 100:
             raise InvalidInput("a percentile is within 0..100")
         return await self._sets.at_percentile(await self._boards.get(board), percentile)
@@ -274,6 +281,11 @@ def _check_entries(entries: Sequence[Submit]) -> None:
         if entry.metadata is not None and len(entry.metadata) > MAX_METADATA:
             size = len(entry.metadata)
             raise TooLarge(f"a member's metadata holds at most {MAX_METADATA} bytes, not {size}")
+
+
+def _is_stored_otherwise(old: Ranking, new: Ranking) -> bool:
+    """Whether entries brought in by the old rules are not as the new ones want them."""
+    return old.entry_ttl != new.entry_ttl or (old.ties, new.ties) == ("first", "member")
 
 
 def _may_be_sliced(ranking: Ranking, entries: Sequence[Submit]) -> bool:

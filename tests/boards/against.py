@@ -11,7 +11,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from realtime.backends.base import (
     Board,
-    Entry,
     EntryPosition,
     OutOfBounds,
     Page,
@@ -172,7 +171,10 @@ class AgainstModel(RuleBasedStateMachine):
             assert standing is None and page is None
             return
         (entry,) = self.model.entries([member], noted=True)
-        assert standing == (entry, len(order))
+        better = order.index(member)
+        if self.model.ranking.ranks != "ordinal":
+            better = self.model.better(entry.score)
+        assert standing == (entry, len(order), better)
         names = self.model.around(order.index(member), radius, 2 * radius + 1)
         assert page == Page(len(order), self.model.entries(names))
 
@@ -195,10 +197,8 @@ class AgainstModel(RuleBasedStateMachine):
         self.model.expire(self.now())
         expected = self.model.at_percentile(percentile)
         found = self.ask(self.sets.at_percentile(self.board, percentile))
-        if expected is None:
-            assert found is None
-        else:
-            assert found == (self._entry(expected), len(self.model.rows))
+        names = [] if expected is None else [expected]
+        assert found == Page(len(self.model.rows), self.model.entries(names))
 
     @rule(bounds=st.sets(scores, min_size=2, max_size=5).map(sorted))
     def histograms(self, bounds: list[float]) -> None:
@@ -218,10 +218,6 @@ class AgainstModel(RuleBasedStateMachine):
         assert len(widths) == 1
         assert len(found.counts) == (buckets if min(values) < max(values) else 1)
         assert found == self.model.histogram(found.bounds)
-
-    def _entry(self, name: bytes) -> Entry:
-        (entry,) = self.model.entries([name])
-        return entry
 
     def _adapt(self, ranking: Ranking) -> None:
         at: int | None = 0

@@ -87,8 +87,8 @@ class SortedSets:
         answer = await self._ask(scripts.STANDING, board, True, member)
         if answer is None:
             return None
-        total, rank, score, note = answer
-        return Standing(Entry(rank, member, float(score), note), total)
+        total, rank, score, note, better = answer
+        return Standing(Entry(rank, member, float(score), note), total, better)
 
     async def page(self, board: Board, offset: int, limit: int, *, metadata: bool = False) -> Page:
         bounds = (b"%d" % max(0, offset), b"%d" % (offset + limit - 1))
@@ -150,10 +150,9 @@ class SortedSets:
         end = None if last is None else EntryPosition(page.entries[-1].score, last)
         return Onward(page, end, int(generation or 0))
 
-    async def at_percentile(self, board: Board, percentile: float) -> Standing | None:
+    async def at_percentile(self, board: Board, percentile: float) -> Page:
         answer = await self._ask(scripts.AT_PERCENTILE, board, False, double(percentile))
-        page = _page(board.ranking, *answer)
-        return Standing(page.entries[0], page.total) if page.entries else None
+        return _page(board.ranking, *answer)
 
     async def histogram(self, board: Board, bounds: Sequence[float] | int) -> Histogram:
         words = (b"%d" % bounds,) if isinstance(bounds, int) else (b"", *map(double, bounds))

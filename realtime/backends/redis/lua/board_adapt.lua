@@ -5,7 +5,7 @@ local order, ranks, most, start = unpack(ARGV)
 local board = describe(KEYS, order, ranks, now_us())
 local wants_first, entry_ttl = board.first, board.ttl
 most, start = tonumber(most) or math.huge, tonumber(start)
-board.first = redis.call('EXISTS', board.places) == 1
+board.first = wants_first or redis.call('EXISTS', board.places) == 1
 board.ranks = redis.call('EXISTS', board.scores) == 1 and 'dense' or 'ordinal'
 
 -- Let some members stand as their names order them.
@@ -21,9 +21,6 @@ local function forget_places()
     if member ~= '' then
       redis.call('HDEL', board.places, member)
     end
-  end
-  if redis.call('HLEN', board.places) <= 1 then
-    redis.call('DEL', board.places)
   end
 end
 
@@ -56,10 +53,17 @@ if ranks ~= 'dense' then
   void(board.scores)
   board.ranks = 'ordinal'
 end
-if trim_to(board, most, SLICE) then
-  return start
+if wants_first and redis.call('EXISTS', board.places) == 0 then
+  find_places(board)
 elseif board.first and not wants_first then
-  forget_places()
+  if redis.call('HLEN', board.places) > 1 then
+    forget_places()
+    return start
+  end
+  redis.call('DEL', board.places)
+  board.first = false
+end
+if trim_to(board, most, SLICE) then
   return start
 elseif entry_ttl then
   return give_deadlines()

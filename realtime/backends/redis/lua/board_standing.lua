@@ -1,5 +1,5 @@
 -- Where a member stands. KEYS: board, metadata. ARGV: order, ranks, member.
--- Answers {total, rank, score, metadata}, or nil.
+-- Answers {total, rank, score, metadata, number of entries that stand better}, or nil.
 local order, ranks, member = unpack(ARGV)
 local board = open(KEYS, order, ranks)
 local score = score_of(board, member)
@@ -7,4 +7,6 @@ if not score then
   return false
 end
 local rank = rank_of(board, member, score)
-return {redis.call('ZCARD', board.key), rank, score, redis.call('HGET', board.meta, member)}
+local ahead = ranks == 'dense' and better(board, score) or rank - 1
+local note = redis.call('HGET', board.meta, member)
+return {redis.call('ZCARD', board.key), rank, score, note, ahead}
