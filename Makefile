@@ -24,7 +24,7 @@ check: .venv/test  ## Lint, formatting and types.
 crash: .venv/test  ## Kill services 200 times per level of durability; REALTIME_CRASH_ROUNDS=20 is less.
 	$(BIN)/python -m tests.crash
 
-storm: .venv/test  ## 200 clients that do anything at any time, for a minute, on every store.
+storm: .venv/test  ## 200 clients that do anything at any time, for a minute, on each store.
 	REALTIME_STORM_SECONDS=60 REALTIME_STORM_CLIENTS=200 $(BIN)/python -m pytest \
 		tests/ws/test_great_storm.py -o log_cli=true -o log_cli_level=INFO $(ARGS)
 

@@ -25,7 +25,7 @@ SECONDS = float(os.environ.get("REALTIME_STORM_SECONDS", "2"))
 CLIENTS = int(os.environ.get("REALTIME_STORM_CLIENTS", "60"))
 SLUGGARDS = CLIENTS // 20
 OPTIONS = ("--ws-ping-interval", "10", "--log-level", "error")
-WARM_SECONDS = min(SECONDS, 10.0)
+WARM_SECONDS = min(SECONDS, 30.0)
 """Of a storm before it, for the service to get as large as a storm makes it."""
 GROWTH = 1.1
 """How much more memory may be in use after the storm than after the one before it."""
