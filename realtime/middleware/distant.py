@@ -8,15 +8,18 @@ from __future__ import annotations
 import abc
 import logging
 from collections.abc import Sequence
+from typing import TypeVar
 
 from realtime.middleware.blocked import Blocked
-from realtime.middleware.limiter import TakeNow
+from realtime.middleware.limiter import Ends, Way
 from realtime.middleware.outage import Outages, reason
 from realtime.middleware.rules import OnOutage, Rule
 from realtime.services.leases import Lease
 from realtime.services.limits import Verdict, Wish
 
 __all__ = ["REFUSED", "Distant"]
+
+T = TypeVar("T")
 
 REFUSED = 10_000
 """Refusals that are kept by default: about 5 MB."""
@@ -41,7 +44,7 @@ class Distant(abc.ABC):
     def immediate(self) -> bool:
         return False
 
-    def taker_now(self, rule: Rule) -> TakeNow | None:
+    def way(self, rule: Rule, ends: Ends[T]) -> Way[T] | None:
         """There is always a wire to wait for."""
         return None
 

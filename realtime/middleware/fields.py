@@ -152,13 +152,7 @@ def joined(announced: Sequence[list[Header]]) -> list[Header]:
 
 def _announcer(build: LimitRule, name: bytes, policy: Header) -> Announcer:
     """Of a rule without terms. Requests that are alike are told the same: it is written once."""
-    wait_of = _seconds_of_bucket(build) if isinstance(build, TokenBucket) else _seconds_of(build)
     kept: dict[tuple[int, int], list[Header]] = {}
-
-    def announce(decision: Decision) -> list[Header]:
-        remaining, wait = decision[2], wait_of(decision)
-        found = kept.get((remaining, wait))
-        return found if found is not None else write(remaining, wait)
 
     def write(remaining: int, wait: int) -> list[Header]:
         if len(kept) >= KEPT:
@@ -167,27 +161,30 @@ def _announcer(build: LimitRule, name: bytes, policy: Header) -> Announcer:
         found = kept[remaining, wait] = [policy, (b"ratelimit", item)]
         return found
 
+    def announce(decision: Decision) -> list[Header]:
+        remaining, wait = decision[2], -(-build.next_after(decision) // SECOND)
+        return kept.get((remaining, wait)) or write(remaining, wait)
+
+    if isinstance(build, TokenBucket) and build.period <= build.quota * SECOND:
+        return _of_fast_bucket(announce)
     return announce
 
 
-def _seconds_of(build: LimitRule) -> Callable[[Decision], int]:
-    """Until there is more, in whole seconds."""
-    next_after = build.next_after
-    return lambda decision: -(-next_after(decision) // SECOND)
+def _of_fast_bucket(announce: Announcer) -> Announcer:
+    """Of a bucket that regains one a second, or more: there is always more within a second, so
+    all follows from what is left."""
+    kept: dict[int, list[Header]] = {}
 
+    def write(decision: Decision) -> list[Header]:
+        if len(kept) >= KEPT:
+            kept.clear()
+        found = kept[decision[2]] = announce(decision)
+        return found
 
-def _seconds_of_bucket(bucket: TokenBucket) -> Callable[[Decision], int]:
-    """The same, written out: `TokenBucket.next_after`, rounded up once instead of twice."""
-    last, interval, scale = bucket.burst - 1, bucket.interval, bucket.scale
-    a_second = scale * SECOND
+    def announce_fast(decision: Decision) -> list[Header]:
+        return kept.get(decision[2]) or write(decision)
 
-    def wait(decision: Decision) -> int:
-        missing_but_one = last - decision[2]
-        if missing_but_one < 0:
-            return 0
-        return -((missing_but_one * interval - decision[4] * scale) // a_second) or 1
-
-    return wait
+    return announce_fast
 
 
 def seconds(microseconds: int) -> int:

@@ -19,7 +19,7 @@ from realtime.middleware.ask import Ask
 from realtime.middleware.blocked import Known
 from realtime.middleware.fallback import OUTAGES
 from realtime.middleware.fields import NOTHING, Announcer, Fields, Header, Standing, joined
-from realtime.middleware.limiter import Limiter, TakeNow
+from realtime.middleware.limiter import Ends, Limiter
 from realtime.middleware.occasional import Occasional
 from realtime.middleware.rules import CONCURRENCY, Rule
 from realtime.middleware.running import Held
@@ -242,48 +242,27 @@ class Guard:
         if len(rules) != 1 or rules[0].algorithm == CONCURRENCY or self._ask.cost_after:
             return None
         (rule,) = rules
-        take_now = self._ask.limiter.taker_now(rule)
-        if take_now is None or not self._ask.fields.is_plain:
+        if not self._ask.fields.is_plain:
             return None
         build = rule.spec.build()
         announce = self._ask.fields.announcer(rule.name, build)
         refused, observe = self._refusals.of_rule(rule), self._ask.observe
 
-        def refuse(decision: Decision, cost: int) -> Refusal:
-            if decision[3] == NEVER or reason_of(decision) != "limit":
-                verdict = Verdict(rule.name, rule.spec, decision, build, False, reason_of(decision))
+        def refuse(decision: Decision, cost: int) -> list[Header] | Refusal:
+            reason = reason_of(decision)
+            if decision[3] == NEVER or reason != "limit":
+                verdict = Verdict(rule.name, rule.spec, decision, build, False, reason)
                 return self._refusal([verdict], [verdict], cost, [Standing.of(verdict)])
-            if observe is not None:
-                observe("refused", self._names)
+            self._ask.tell("refused", self._names)
             return refused(decision[3], announce(decision))
 
-        tell = None if observe is None else lambda: observe("allowed", self._names)
-        return _bound(take_now, announce, self._ask.key_of(rule), self._ask.cost, refuse, tell)
+        def allow(decision: Decision) -> list[Header] | Refusal:
+            self._ask.tell("allowed", self._names)
+            return announce(decision)
 
-
-def _bound(
-    take_now: TakeNow,
-    announce: Announcer,
-    key: Callable[[Scope], str],
-    cost_of: int | Callable[[Scope], int],
-    refuse: Callable[[Decision, int], Refusal],
-    tell: Callable[[], None] | None,
-) -> Callable[[Scope], list[Header] | Refusal | int]:
-    """One function over its parts."""
-    fixed, price = (cost_of, None) if isinstance(cost_of, int) else (0, cost_of)
-
-    def decide_now(scope: Scope) -> list[Header] | Refusal | int:
-        cost = fixed if price is None else price(scope)
-        decision = take_now(key(scope), cost)
-        if decision is None:
-            return cost
-        if not decision[0]:
-            return refuse(decision, cost)
-        if tell is not None:
-            tell()
-        return announce(decision)
-
-    return decide_now
+        allowed = announce if observe is None else allow
+        ends = Ends(self._ask.key_of(rule), self._ask.cost, allowed, refuse)
+        return self._ask.limiter.way(rule, ends)
 
 
 class _Announcers:

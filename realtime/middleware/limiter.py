@@ -8,17 +8,21 @@ way to decisions that nobody waits for; `realtime.middleware.remote` and
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from starlette.types import Scope
 
 from realtime.backends.base import Decision
 from realtime.middleware.rules import OnOutage, Rule
 from realtime.services.leases import Lease
 from realtime.services.limits import Limits, RuleSpec, Verdict, Wish
 
-__all__ = ["EmbeddedLimiter", "Features", "Limiter", "TakeNow", "settle"]
+__all__ = ["EmbeddedLimiter", "Ends", "Features", "Limiter", "Way", "settle"]
 
-TakeNow = Callable[[str, int], Decision | None]
-"""``(key, cost)``; None if `Limiter.take` has to be asked."""
+T = TypeVar("T")
+
+Way = Callable[[Scope], T | int]
+"""What becomes of a request, at once; or its cost, if `Limiter.take` has to be asked."""
 
 TAKES_PER_SWEEP = 64
 SWEEP_BUDGET = 100
@@ -27,6 +31,15 @@ SWEEP_BUDGET = 100
 ESTIMATE = 1
 SETTLED_WITHIN = 60.0
 """What is spent after an answer is reserved first, since that spends what is left."""
+
+
+class Ends(NamedTuple, Generic[T]):
+    """Where a way begins, and where it leads."""
+
+    key: Callable[[Scope], str]
+    cost: int | Callable[[Scope], int]
+    allowed: Callable[[Decision], T]
+    refused: Callable[[Decision, int], T]
 
 
 class Limiter(Protocol):
@@ -40,8 +53,8 @@ class Limiter(Protocol):
     def immediate(self) -> bool:
         """Nothing it answers has to be waited for."""
 
-    def taker_now(self, rule: Rule) -> TakeNow | None:
-        """The way to decisions under one rule that nobody waits for; None if there is none."""
+    def way(self, rule: Rule, ends: Ends[T]) -> Way[T] | None:
+        """To decisions under one rule that nobody waits for; None if there is none."""
 
     async def take(self, wishes: Sequence[Wish]) -> Sequence[Verdict]:
         """One verdict per wish: all are charged, or none. If none, those may be left out that
@@ -92,29 +105,36 @@ class EmbeddedLimiter:
     def immediate(self) -> bool:
         return self._features.limits.shortcut("any", RuleSpec()) is not None
 
-    def taker_now(self, rule: Rule) -> TakeNow | None:
-        shortcut = self._features.limits.shortcut(rule.name, rule.spec)
+    def way(self, rule: Rule, ends: Ends[T]) -> Way[T] | None:
+        """One function over all its parts: nearly every request comes by here."""
+        limits, name, spec = self._features.limits, rule.name, rule.spec
+        shortcut = limits.shortcut(name, spec)
         if shortcut is None:
             return None
-        (bucket, built, take), sweep = shortcut, self._features.sweep
-        ready = self._features.limits.ready
-        name, spec = rule.name, rule.spec
-        calls = 0
+        (bucket, built, take), sweep, ready = shortcut, self._features.sweep, limits.ready
+        key, cost_of, allowed, refused = ends
+        fixed, price = (cost_of, None) if isinstance(cost_of, int) else (0, cost_of)
+        takes = 0
         last: object = None
         is_ours = False
 
-        def take_now(key: str, cost: int) -> Decision | None:
-            nonlocal calls, last, is_ours
-            calls += 1
-            if not calls % TAKES_PER_SWEEP:
-                sweep(SWEEP_BUDGET)
+        def decide(scope: Scope) -> T | int:
+            nonlocal takes, last, is_ours
+            cost = fixed if price is None else price(scope)
             found = ready(name)
             if found is not last:
                 # Somebody has changed the rule, or said something of a single caller.
                 last, is_ours = found, found is not None and found.is_plainly(spec)
-            return take(bucket(key), built, cost) if is_ours else None
+            if not is_ours:
+                return cost
+            takes += 1
+            if takes >= TAKES_PER_SWEEP:
+                takes = 0
+                sweep(SWEEP_BUDGET)
+            decision = take(bucket(key(scope)), built, cost)
+            return allowed(decision) if decision[0] else refused(decision, cost)
 
-        return take_now
+        return decide
 
     async def take(self, wishes: Sequence[Wish]) -> Sequence[Verdict]:
         self._takes += 1

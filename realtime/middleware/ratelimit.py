@@ -161,7 +161,7 @@ class RateLimitMiddleware:
         if isinstance(answer, Refusal):
             await _refuse(answer, scope, receive, send)
         elif isinstance(answer, list):
-            await self.app(scope, receive, _announcing(send, answer) if answer else send)
+            await self.app(scope, receive, _telling(scope, send, answer))
         else:
             decision = await guard.decide(scope, answer)
             await self._decided(decision, scope, receive, send)
@@ -173,8 +173,7 @@ class RateLimitMiddleware:
         if isinstance(answer, Refusal):
             await _refuse(answer, scope, receive, send)
             return
-        if answer.headers:
-            send = _announcing(send, answer.headers)
+        send = _telling(scope, send, answer.headers)
         if not answer.has_end:
             await self.app(scope, receive, send)
             return
@@ -228,14 +227,35 @@ async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) 
         await send(message)
 
 
+def _telling(scope: Scope, send: Send, headers: list[Header]) -> Send:
+    """``send``, with these headers on the response, if there are any."""
+    if not headers:
+        return send
+    return (_announcing if scope["type"] == "http" else _announcing_handshake)(send, headers)
+
+
 def _announcing(send: Send, headers: list[Header]) -> Send:
     """``send``, with these headers on the response. No coroutine of its own: it is called often."""
 
     def announce(message: Message) -> Awaitable[None]:
-        if message["type"] in STARTS:
+        if "status" in message:  # as the start of a response has, and nothing else
             # A new list: the app may send the same one with its next response.
-            own = message.get("headers", ())
+            try:
+                own = message["headers"]
+            except KeyError:  # which is allowed, and rare
+                own = []
             message["headers"] = own + headers if type(own) is list else [*own, *headers]
+        return send(message)
+
+    return announce
+
+
+def _announcing_handshake(send: Send, headers: list[Header]) -> Send:
+    """The same for a WebSocket, that is accepted or denied by the app."""
+
+    def announce(message: Message) -> Awaitable[None]:
+        if message["type"] in STARTS:
+            message["headers"] = [*message.get("headers", ()), *headers]
         return send(message)
 
     return announce

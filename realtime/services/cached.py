@@ -48,6 +48,11 @@ class Cached(Generic[T]):
         """What is here, without loading."""
         return self._values.get(name)
 
+    @property
+    def look(self) -> Callable[[str], T | None]:
+        """`peek`, for hot paths."""
+        return self._values.get
+
     def put(self, name: str, value: T) -> None:
         """Write-through: call it after the store has the value."""
         if len(self._values) >= CAPACITY and name not in self._values:
@@ -99,6 +104,10 @@ class Watched(Cached[T]):
             self.forget(name)
             return None
         return value
+
+    @property
+    def look(self) -> Callable[[str], T | None]:
+        return self.peek
 
     def put(self, name: str, value: T) -> None:
         """Only forgets: somebody else may have written after us, and before we were answered."""

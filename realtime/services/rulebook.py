@@ -37,7 +37,7 @@ class Rulebook:
         self._hashes = backend.hashes
         self._values = backend.values
         self._rules = cached(backend, self._load, _key)
-        self.ready: Callable[[str], Rule | None] = self._rules.peek
+        self.ready: Callable[[str], Rule | None] = self._rules.look
         """A rule as it is kept in this process, without asking the store; for hot paths."""
 
     async def define(self, rule: str, spec: RuleSpec) -> RuleSpec:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from realtime.middleware import RateLimitMiddleware, Rule
+from realtime.middleware.events import Outcome
 from tests.middleware.conftest import Ask, House, shop
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "middleware.md"
@@ -53,3 +54,22 @@ def test_what_the_document_imports_is_there() -> None:
     for block in blocks("python"):
         exec("\n".join(line for line in block.splitlines() if line.startswith("from realtime")), {})
     assert RateLimitMiddleware(shop(), rules={}) is not None
+
+
+def test_every_outcome_is_explained() -> None:
+    section = DOCUMENT.read_text().partition("## Metrics")[2].partition("\n## ")[0]
+    rows = "".join(re.findall(r"^\| (.*?) \|", section, re.MULTILINE))
+    assert set(re.findall(r"`([a-z-]+)`", rows)) == set(get_args(Outcome))
+
+
+async def test_the_endpoint_and_the_flask_app_that_are_shown_are_limited() -> None:
+    endpoint = next(block for block in blocks("python") if "EndpointLimits()" in block)
+    names: dict[str, Any] = {}
+    exec(endpoint, names)
+    found = await Ask(names["app"]).statuses(50, "/search?q=x")
+    assert (found[:30], 429 in found[30:]) == ([200] * 30, True)
+    flask_app = next(block for block in blocks("python") if "flask.Flask" in block)
+    exec(flask_app, names)
+    client = names["app"].test_client()
+    found = [client.get("/items/1").status_code for _ in range(150)]
+    assert (found[:100], 429 in found[100:]) == ([404] * 100, True)
