@@ -89,7 +89,9 @@ class Mailbox:
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
             await self._send(node, _Letter(self._node, number, question))
-            return await asyncio.wait_for(answer, PATIENCE)
+            # Not wait_for: up to Python 3.11 it may swallow that we are cancelled.
+            async with asyncio.timeout(PATIENCE):
+                return await answer
         except TimeoutError:
             return None
         finally:
