@@ -104,8 +104,6 @@ async def load_scores(
     loading = _Loading(bulk, path.board, Lines(MAX_LINE, query.first_line), shares=shares)
     async for part in _parts(call):
         await loading.feed(part)
-        if call.stream is not None:
-            call.stream.progressed()
     return await loading.end()
 
 

@@ -18,12 +18,15 @@ from realtime.backends.base import BackendUnavailable
 from realtime.errors import InvalidRequest, RealtimeError
 from realtime.http.operation import Headers
 
-__all__ = ["PROGRESSED", "Stream"]
+__all__ = ["PACE", "PROGRESSED", "Stream"]
 
 log = logging.getLogger("realtime")
 
 PROGRESSED = "progressed"
 """In the ``state`` of a scope: what begins the time anew in which a request has to arrive."""
+
+PACE = 64 * 1024
+"""Bytes: a body of any length is no excuse for coming by the byte."""
 
 
 class Stream:
@@ -37,18 +40,22 @@ class Stream:
         self.outgoing: AsyncGenerator[bytes, None] | None = None
         """What is to be answered, if an operation has set it; closed in any case."""
 
-    def progressed(self) -> None:
-        """Something of the body was worked off: its sender is slow perhaps, and not idle."""
-        if self._progressed is not None:
-            self._progressed()
-
     async def parts(self) -> AsyncIterator[bytes]:
-        """The body, as it comes. Raises InvalidRequest if the client leaves before its end."""
+        """The body, as it comes. Raises InvalidRequest if the client leaves before its end.
+
+        Each `PACE` of it that was worked off begins the time anew in which it has to arrive.
+        """
+        size = 0
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise InvalidRequest("the client has gone before the end of its request")
-            yield message.get("body", b"")
+            part = message.get("body", b"")
+            yield part
+            size += len(part)
+            if size >= PACE and self._progressed is not None:
+                self._progressed()
+                size = 0
             if not message.get("more_body", False):
                 return
 

@@ -56,6 +56,7 @@ class Bulk:
     def __init__(self, backend: Backend, leaderboards: Leaderboards) -> None:
         self._sets = backend.sorted_sets
         self._leaderboards = leaderboards
+        self._immediate = backend.immediate
         self.at_once = PIECE if backend.immediate else PIECE * UNDER_WAY
         """Entries that `load` takes best."""
 
@@ -65,14 +66,18 @@ class Bulk:
         Raises BackendUnavailable, and then some of the entries may have counted.
         """
         pieces = [entries[at : at + PIECE] for at in range(0, len(entries), PIECE)]
-        rules = await self._leaderboards.rules(board)
-        if rules.keep == "latest" or rules.ties == "first":  # who comes first matters
+        if await self._is_one_by_one(board):
             done = [await self._load(board, piece) for piece in pieces]
         else:
             done = await gather(*[self._load(board, piece) for piece in pieces])
         return Loaded(
             sum([one.changed for one in done]), [line for one in done for line in one.refused]
         )
+
+    async def _is_one_by_one(self, board: str) -> bool:
+        """Whether pieces follow each other: it matters who comes first, or nothing may wait."""
+        rules = await self._leaderboards.rules(board)
+        return self._immediate or rules.keep == "latest" or rules.ties == "first"
 
     async def _load(self, board: str, entries: Sequence[Numbered]) -> Loaded:
         try:

@@ -122,3 +122,19 @@ def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     ends = monotonic() + seconds
     while not condition():
         assert monotonic() < ends
+
+
+def test_a_body_that_keeps_coming_has_time(tmp_path: Path) -> None:
+    """It takes longer than a request may, and never stands still that long."""
+    with running_service(None, "--request-timeout", "2", "--header-timeout", "2") as service:
+        began = monotonic()
+
+        def parts() -> Iterator[bytes]:
+            while monotonic() - began < 4.5:
+                yield b" " * 65_535 + b"\n"
+            yield b'{"member":"ada","score":1}'
+
+        with closing(http.client.HTTPConnection("127.0.0.1", service.port)) as connection:
+            connection.request("POST", BULK, parts(), encode_chunked=True)
+            response = connection.getresponse()
+            assert (response.status, json.loads(response.read())["loaded"]) == (200, 1)

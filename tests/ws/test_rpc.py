@@ -111,3 +111,13 @@ async def test_a_message_goes_to_who_wants_it_who_may_answer(any_house: House) -
     peer.send_text('{"send":{"data":[1]}}')
     assert await peer.pushed() == {"message": {"data": {"you said": [1]}}}
     assert heard == [(peer.client, b"[1]")]
+
+
+async def test_lines_are_loaded_and_boards_are_not_read_whole(any_house: House) -> None:
+    peer = await any_house.peer()
+    bulk = "/v1/leaderboards/weekly/bulk"
+    loaded = await rpc(peer, f"POST {bulk}", {"member": "ada", "score": 1200})
+    assert loaded["rpc"]["data"]["loaded"] == 1
+    nothing = await rpc(peer, f"POST {bulk}", {})
+    assert nothing["rpc"]["data"]["refused"] == 1
+    assert (await rpc(peer, f"GET {bulk}"))["error"]["code"] == 107
