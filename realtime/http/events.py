@@ -20,6 +20,7 @@ EventId = Annotated[
     str,
     Meta(
         max_length=100,
+        pattern="^[0-9]{1,15}\\.[!-~]{1,64}$",
         description="The id of the last event that was seen; what came after it is sent first.",
     ),
 ]

@@ -86,7 +86,8 @@ class Mailbox:
         if len(self._waiting) >= MOST:
             raise Unavailable("too many wait for other nodes")
         number = next(self._numbers)
-        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
         try:
             await self._send(node, _Letter(self._node, number, question))
             # Not wait_for: up to Python 3.11 it may swallow that we are cancelled.
