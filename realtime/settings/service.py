@@ -214,8 +214,8 @@ class Settings(ChannelSettings, TokenSettings, WebhookSettings):
         10_000_000,
         whole(1, 1_000_000_000),
         FEATURES,
-        "Callers that rate limits of an embedded store remember at once. Nobody is forgotten before "
-        "everything is given back to him, so one more is refused until then.",
+        "Callers that rate limits of an embedded store remember at once. Nobody is forgotten "
+        "before everything is given back to him, so one more is refused until then.",
     )
 
     log_level: str = option(

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
-from realtime.errors import Unavailable
-from realtime.middleware import RemoteLimiter, Rule
+from realtime.middleware import RateLimitMiddleware, RemoteLimiter, Rule
 from tests.redis.network import Proxy
 from tests.redis.servers import RedisServer
 from tests.redis.waiting import until
@@ -117,17 +119,24 @@ async def test_websockets_outlive_an_outage(
 async def test_the_middleware_does_what_it_was_told_to_do_in_an_outage(
     service: Service, proxy: Proxy
 ) -> None:
-    rule = Rule("login", limit=2, per=60)
+    login = {"/": Rule("login", limit=2, per=60)}
     passes = RemoteLimiter(service.url, timeout=5, on_outage="allow")
     denies = RemoteLimiter(service.url, timeout=5, on_outage="deny")
+    page = Starlette(routes=[Route("/", lambda request: PlainTextResponse("hello"))])
+
+    async def asked(limiter: RemoteLimiter) -> httpx.Response:
+        app = RateLimitMiddleware(page, rules=login, limiter=limiter)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://app") as http:
+            return await http.get("/")
+
     try:
-        decision = await passes.taker(rule)("ada", 1)
-        assert decision is not None
-        assert (decision.allowed, decision.remaining) == (True, 1)
+        answer = await asked(passes)
+        assert answer.headers["ratelimit"].startswith('"login";r=1')
         proxy.hold()
-        assert await passes.taker(rule)("ada", 1) is None, "it passes, undecided"
-        with pytest.raises(Unavailable):
-            await denies.taker(rule)("ada", 1)
+        undecided = await asked(passes)
+        assert (undecided.status_code, "ratelimit" in undecided.headers) == (200, False)
+        assert (await asked(denies)).status_code == 503
     finally:
         await passes.close()
         await denies.close()
