@@ -74,6 +74,13 @@ EXPLANATIONS = (
         "Read the current state and decide. Under way: wait a moment and send it again.",
     ),
     Explanation(
+        "gone",
+        410,
+        "Gone",
+        "A cursor is of a board that was deleted since, or began anew.",
+        "Begin to page again, with `cursor=start`.",
+    ),
+    Explanation(
         "version-conflict",
         412,
         "Version conflict",
