@@ -184,7 +184,7 @@ def _body(document: Json, body: Json | None) -> str:
         return ""
     optional = "" if body["required"] else " (may be left out)"
     parts: list[str] = []
-    if schema.get("type") == "string":
+    if not schema:
         (media,) = body["content"]
         return f"<h4>Body{optional}</h4><p>{escape(media)}</p>"
     for alternative in schema.get("anyOf", [schema]):

@@ -148,7 +148,7 @@ def _operation(operation: Operation, schemas: _Schemas) -> Json:
     }
     bodies = operation.inputs.get("body")
     if operation.takes:
-        content = {operation.takes: {"schema": {"type": "string"}}}
+        content: Json = {operation.takes: {"schema": {}}}  # whatever it is, each line is answered
         entry["requestBody"] = {"required": False, "content": content}
     if bodies:
         entry["requestBody"] = {
