@@ -50,7 +50,12 @@ Line = Annotated[int, Meta(ge=1, le=2**53)]
 
 class BulkQuery(QueryFields):
     first_line: Annotated[
-        Line, Meta(description="The number of the body's first line, in what it is a part of.")
+        int,
+        Meta(
+            ge=1,
+            le=2**52,
+            description="The number of the body's first line, in what it is a part of.",
+        ),
     ] = 1
 
 
