@@ -82,10 +82,6 @@ class Entries:
             return None
         return board
 
-    def read(self, key: bytes, ranking: Ranking, now: int) -> SortedSet:
-        """As ``find``; an absent board has no entries."""
-        return self.find(key, ranking, now) or _EMPTY
-
     def metadata(self, key: bytes, now: int) -> dict[bytes, bytes]:
         """Member -> JSON. Not a copy."""
         return self._hashes.live(key + META, now) or {}

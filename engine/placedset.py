@@ -25,18 +25,13 @@ from itertools import groupby, islice
 
 from engine.sortedset import Row, SortedSet, _prefix, _score
 
-__all__ = ["MARK", "PlacedSet", "name_of"]
+__all__ = ["MARK", "PlacedSet"]
 
 MARK = 0xFF
 """Begins a place: no UTF-8 text begins so."""
 
 _PLACE = 9
 """Bytes of a place, with its mark."""
-
-
-def name_of(stored: bytes) -> bytes:
-    """The member, of what is stored of it. O(its length)."""
-    return stored[_PLACE:] if len(stored) > _PLACE and stored[0] == MARK else stored
 
 
 def _member(key: bytes) -> bytes:
@@ -79,10 +74,10 @@ class PlacedSet(SortedSet):
         return made
 
     def plain(self) -> SortedSet:
-        """Become an ordinary set; this one must not be used any more. O(1) if no member has a
-        place, otherwise O(n log n)."""
-        if self.placed:
-            return SortedSet((member, _score(key)) for member, key in self._keys.items())
+        """Become an ordinary set, once no member has a place; this one must not be used any more.
+
+        O(1)."""
+        assert not self.placed
         made = SortedSet()
         made._order, made._bisect, made._keys = self._order, self._bisect, self._keys
         made._distinct = self._distinct

@@ -192,8 +192,7 @@ def overtaken(
     two is ahead. O(log n + limit).
     """
     index = board.index(member, reverse=ranking.descending)
-    if index is None:
-        return ()
+    assert index is not None
     previous_index, previous_score = before
     if ranking.ranks == "ordinal":
         start = index + 1
