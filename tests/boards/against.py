@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
@@ -29,22 +30,24 @@ rankings = st.builds(
     descending=st.booleans(),
     keep=st.sampled_from(["best", "latest", "sum"]),
     ranks=st.sampled_from(["ordinal", "competition", "dense"]),
-    max_entries=st.none() | st.integers(1, 6),
-    min_score=st.none() | st.sampled_from([-2.0, 0.0]),
-    max_score=st.none() | st.sampled_from([3.0, 5.0]),
+    max_entries=st.none() | st.integers(4, 10),
+    min_score=st.none() | st.just(0.0),
+    max_score=st.none() | st.just(4.0),
     ties=st.sampled_from(["member", "first"]),
-    entry_ttl=st.none() | st.integers(1, 20).map(lambda n: n * 1000),
+    entry_ttl=st.none() | st.integers(20, 90).map(lambda n: n * 1000),
 )
-members = st.sampled_from([b"a", b"b", b"B", b"ab", b"z", "ä".encode(), b"a\x7f", b"0"])
-scores = st.integers(-3, 6).map(float)
+MEMBERS = [b"a", b"b", b"B", b"ab", b"z", "ä".encode(), b"a\x7f", b"0", b"c", b"d", b"e", b"f"]
+members = st.sampled_from(MEMBERS)
+scores = st.integers(-1, 4).map(float)
+"""So few that many are equal."""
 submits = st.builds(
     Submit,
     members,
     scores,
     st.none() | st.sampled_from([b"1", b"2"]),
-    st.none() | st.sampled_from([b"i", b"j", b"k"]),
+    st.none() | st.none() | st.none() | st.sampled_from([b"i", b"j", b"k"]),
 )
-pauses = st.integers(1, 30).map(lambda n: n * 1000) | st.just(DAY)
+pauses = st.integers(1, 20).map(lambda n: n * 1000)
 
 Ask = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -55,10 +58,11 @@ class AgainstModel(RuleBasedStateMachine):
     sets: SortedSets
     ask: Ask
 
-    @initialize(ranking=rankings)
-    def begin(self, ranking: Ranking) -> None:
+    @initialize(ranking=rankings, draw=st.randoms(use_true_random=False))
+    def begin(self, ranking: Ranking, draw: random.Random) -> None:
         self.model = Model(ranking)
         self.position: tuple[EntryPosition, Any] | None = None
+        self.fill(draw)
 
     def now(self) -> int:
         raise NotImplementedError
@@ -75,6 +79,12 @@ class AgainstModel(RuleBasedStateMachine):
     @rule(entry=submits, overtaken=st.sampled_from([0, 0, 1, 3]))
     def submit(self, entry: Submit, overtaken: int) -> None:
         self.submit_many([entry], overtaken)
+
+    @rule(draw=st.randoms(use_true_random=False))
+    def fill(self, draw: random.Random) -> None:
+        """Everybody comes, in any order: a board that is nearly empty shows little."""
+        names = draw.sample(MEMBERS, len(MEMBERS))
+        self.submit_many([Submit(name, float(draw.randrange(4))) for name in names], 0)
 
     @rule(entries=st.lists(submits, max_size=5), overtaken=st.sampled_from([0, 2]))
     def submit_many(self, entries: list[Submit], overtaken: int) -> None:
@@ -98,6 +108,11 @@ class AgainstModel(RuleBasedStateMachine):
     @rule(duration=pauses)
     def wait(self, duration: int) -> None:
         self.pass_time(duration)
+
+    @rule(often=st.integers(0, 9))
+    def wait_a_day(self, often: int) -> None:
+        if often == 0:
+            self.pass_time(DAY)
 
     @rule(ranking=rankings, kept=st.booleans())
     def change_the_rules(self, ranking: Ranking, kept: bool) -> None:
@@ -123,6 +138,14 @@ class AgainstModel(RuleBasedStateMachine):
         assert (found.end is not None) == (len(order) > limit)
         if found.end is not None:
             self.position = found.end, self.model.sort_key(order[limit - 1])
+
+    @rule(limit=st.integers(1, 4))
+    def page_on_from_one_who_moves(self, limit: int) -> None:
+        """The place stays, whoever leaves it."""
+        self.begin_to_page(limit)
+        if len(self.model.rows) > limit:
+            self.remove(self.model.order()[limit - 1])
+            self.page_on(limit)
 
     @rule(limit=st.integers(1, 4))
     def page_on(self, limit: int) -> None:
