@@ -225,18 +225,24 @@ class Gated:
         if self._held:
             self._ends = "close" if how == "close" else self._ends or how
         else:
-            getattr(self._transport, how)()
+            self._apply(how)
 
     def _settle(self) -> None:
         if self._held:
             return
         if self._ends:
-            getattr(self._transport, self._ends)()
+            self._apply(self._ends)
         elif self._paused:
             self._paused = False
             # Over its own mark the transport has asked for the pause itself, and will end it.
             if self._transport.get_write_buffer_size() <= HIGH_WATER:
                 self._protocol().resume_writing()
+
+    def _apply(self, how: str) -> None:
+        try:
+            getattr(self._transport, how)()
+        except OSError:  # asyncio's half-close says so of a peer that has hung up meanwhile
+            self._transport.abort()
 
     def _protocol(self) -> asyncio.Protocol:
         return cast(asyncio.Protocol, self._transport.get_protocol())

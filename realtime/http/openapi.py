@@ -220,8 +220,21 @@ def _answer(operation: Operation, schemas: _Schemas) -> Json:
         schema = schemas.alternatives(operation.answers)
         answer["content"] = {"application/json": _media(schema, operation.example.answer)}
     elif operation.media:
-        answer["content"] = {operation.media: {"schema": {"type": "string"}}}
+        answer["content"] = {operation.media: {"schema": _STREAMS.get(operation.media, _TEXT)}}
     return answer
+
+
+_TEXT: Json = {"type": "string"}
+
+_STREAMS: dict[str, Json] = {
+    "text/event-stream": {
+        "type": "object",
+        "description": "Of each event.",
+        "properties": {name: {"type": "string"} for name in ("event", "id", "data")}
+        | {"retry": {"type": "integer"}},
+    }
+}
+"""What the items of an answer that does not end look like, by media type."""
 
 
 def _media(schema: Json, example: str) -> Json:

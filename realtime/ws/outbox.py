@@ -109,7 +109,14 @@ class Outbox:
         self.sink(last)
         self._retire()
         if half_close and self._held is None and self._transport.can_write_eof():
+            self.half_close()
+
+    def half_close(self) -> None:
+        """Nothing follows; the peer may go on reading. A peer that has hung up meanwhile is cut."""
+        try:
             self._transport.write_eof()
+        except OSError:  # of asyncio's transports, which do not look before
+            self._transport.abort()
 
     def drop(self, last: bytes) -> None:
         """Write the last bytes instead of all that is held; later ones are discarded."""

@@ -74,4 +74,4 @@ class Stream(Conversation):
     def _end(self) -> None:
         """Once the last chunk is with the transport, the response is complete."""
         if self._state is State.CLOSING and not self._outbox.holds:
-            self._transport.write_eof()
+            self._outbox.half_close()

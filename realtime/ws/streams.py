@@ -182,7 +182,8 @@ class Streams:
         unknown = asked.query.keys() - EVENTS_QUERY
         if unknown:
             raise InvalidInput(f"there is no query parameter {min(unknown)!r} here")
-        since = asked.text(b"last-event-id") or asked.query.get("last_event_id", "")
+        event_ids = (asked.text(b"last-event-id"), asked.query.get("last_event_id", ""))
+        positions = [position_of(event_id) for event_id in event_ids if event_id]
         token = asked.query.get("token", "")
         if token.count(".") != 2 and token:
             raise InvalidInput("?token= is a token of a user; an API key does not belong in a URL")
@@ -192,7 +193,7 @@ class Streams:
             token=token,
             bearer=bearer,
             subscription_token=asked.query.get("subscription_token", ""),
-            since=position_of(since) if since else None,
+            since=positions[0] if positions else None,
         )
         self._let_in(token or bearer)
 
