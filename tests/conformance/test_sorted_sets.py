@@ -26,8 +26,12 @@ async def rows(backend: Backend, board: Board, *page: int) -> list[tuple[int, by
 
 async def test_the_answer_says_what_became_of_the_score(backend: Backend) -> None:
     submit = backend.sorted_sets.submit
-    assert await submit(BOARD, [Submit(b"ada", 10)]) == [(b"ada", 10, 1, None, None, True, (), False)]
-    assert await submit(BOARD, [Submit(b"bob", 20)]) == [(b"bob", 20, 1, None, None, True, (), False)]
+    assert await submit(BOARD, [Submit(b"ada", 10)]) == [
+        (b"ada", 10, 1, None, None, True, (), False)
+    ]
+    assert await submit(BOARD, [Submit(b"bob", 20)]) == [
+        (b"bob", 20, 1, None, None, True, (), False)
+    ]
     assert await submit(BOARD, [Submit(b"ada", 30)]) == [(b"ada", 30, 1, 2, 10, True, (), False)]
     assert await submit(BOARD, [Submit(b"ada", 5)]) == [(b"ada", 30, 1, 1, 30, False, (), False)]
 
