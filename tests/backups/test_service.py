@@ -19,7 +19,7 @@ from realtime.http.openapi import document
 from tests.http.contract import Contract
 from tests.redis.stores import store_options
 from tests.service import Service, running_service
-from tests.ws.peer import Closed, Object, Peer
+from tests.ws.peer import Object, Peer
 
 CONTRACT = Contract(document(api.OPERATIONS))
 BACKUPS = "/v1/admin/backups"
@@ -236,7 +236,7 @@ async def test_subscribers_come_back_and_are_told_the_truth(tmp_path: Path, leve
             beyond = await publish(http, 4, 5)
             peer, _ = await subscribed(service)
             await http.post(f"{BACKUPS}/{name}/restore")
-            assert await peer.hang_up() == Closed(3010, "insufficient state")
+            assert (await peer.pushed())["unsubscribe"]["code"] == 2500, "come back, and recover"
             await peer.end()
             again = await publish(http, 104, 105, 106)
             assert again["epoch"] != beyond["epoch"]

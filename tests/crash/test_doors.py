@@ -43,7 +43,7 @@ SETTING_UP: list[tuple[str, str, Any]] = [
     ("POST", "/v1/scores", {"member": "ada", "score": 1, "boards": ["arcade"]}),
     ("POST", "/v1/counters/visits/add", {}),
     ("PUT", "/v1/counters/visits", {"value": 7}),
-    ("PUT", "/v1/limits/login", {"limit": 5, "per": 3600}),
+    ("PUT", "/v1/limits/login", {"limit": 6, "per": 3600}),
     ("POST", "/v1/limits/login/take", {"key": "ada"}),
     ("POST", "/v1/limits/take", {"takes": [{"rule": "login", "key": "ada"}]}),
     ("POST", "/v1/sessions", {"user": "ada"}),
@@ -102,6 +102,8 @@ async def test_reads_go_on_and_writes_are_refused(tmp_path: Path, level: str) ->
             answer = await client.ask("GET", path)
             assert answer.is_success, (path, answer.text)
         for method, path, body in SETTING_UP:
+            if "limit" in body:
+                body = {**body, "limit": 7}  # a rule that stays as it is needs no write
             _is_refusal(await client.ask(method, path, body))
         for path in REMOVALS:
             _is_refusal(await client.ask("DELETE", path))
