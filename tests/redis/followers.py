@@ -50,7 +50,7 @@ class Follower:
                 await self._subscribe(peer)
                 self.live.set()
                 while True:
-                    self._take(peer, await peer.receive())
+                    await self._take(peer, await peer.receive())
             except (OSError, EOFError):  # also what `Peer` raises if it is closed or waits too long
                 await asyncio.sleep(PAUSE)
             finally:
@@ -75,11 +75,16 @@ class Follower:
         for publication in result.get("publications", ()):
             self._note(publication)
 
-    def _take(self, peer: Peer, item: dict[str, Any]) -> None:
+    async def _take(self, peer: Peer, item: dict[str, Any]) -> None:
+        push = item.get("push", {})
         if not item:
             peer.send_text("{}")
-        elif "pub" in item.get("push", {}):
-            self._note(item["push"]["pub"])
+        elif "pub" in push:
+            self._note(push["pub"])
+        elif push.get("unsubscribe", {}).get("code", 0) >= 2500:  # something may be missing
+            self.live.clear()
+            await self._subscribe(peer)
+            self.live.set()
 
     def _note(self, publication: dict[str, Any]) -> None:
         assert self.position is not None
