@@ -162,4 +162,4 @@ async def test_the_request_is_forgotten_once_it_is_answered(serve: Serve) -> Non
     peer = await house.peer(headers=("X-Long: " + "x" * 4_000,))
     await peer.subscribe("c")
     gc.collect()
-    assert not any(isinstance(it, Request) for it in gc.get_objects())
+    assert not any(type(it) is Request for it in gc.get_objects())

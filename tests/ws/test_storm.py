@@ -111,6 +111,6 @@ async def test_a_connection_that_is_gone_does_not_wait_for_the_collector(serve: 
             await peer.subscribe("c")
             await peer.leave()
         await house.until(lambda: not house.state.connections and len(house.door.clients) == 0)
-        await house.until(lambda: not any(isinstance(it, Connection) for it in gc.get_objects()))
+        await house.until(lambda: not any(type(it) is Connection for it in gc.get_objects()))
     finally:
         gc.enable()
