@@ -38,7 +38,7 @@ def echo() -> Starlette:
                 else:
                     await websocket.send_bytes(message["bytes"])
         except WebSocketDisconnect:
-            pass
+            return  # who leaves says no more
 
     return Starlette(routes=[WebSocketRoute("/chat/{room}", talk)])
 
