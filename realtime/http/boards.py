@@ -11,7 +11,8 @@ from realtime.http.leaderboard_shapes import READ, TAG, BoardPath
 from realtime.http.operation import Answer, Body, Example, Scope, operation
 from realtime.http.values import BoardName, Score, Seconds, seconds
 from realtime.services.durations import microseconds
-from realtime.services.leaderboards import Leaderboards, json_score
+from realtime.services.leaderboards import Leaderboards
+from realtime.services.standings import json_score
 
 __all__ = ["OPERATIONS", "BoardPath"]
 

@@ -31,8 +31,9 @@ from realtime.http.leaderboard_shapes import (
 from realtime.http.ndjson import Lines
 from realtime.http.operation import Answer, Example, QueryFields, operation
 from realtime.services.bulk import Bulk, Numbered, Refused
-from realtime.services.leaderboards import MAX_METADATA, Leaderboards, json_score
+from realtime.services.leaderboards import MAX_METADATA, Leaderboards
 from realtime.services.names import name_bytes
+from realtime.services.standings import json_score
 
 __all__ = ["OPERATIONS"]
 

@@ -12,8 +12,9 @@ from realtime.backends.base import Entry, Page, Submission, Submit
 from realtime.errors import Forbidden
 from realtime.http.operation import Answer, Body, Feature, PathFields, QueryFields, Scope
 from realtime.http.values import JSON, BoardName, MemberName, Score, compact
-from realtime.services.leaderboards import MAX_OVERTAKEN, Leaderboards, json_score
+from realtime.services.leaderboards import MAX_OVERTAKEN, Leaderboards
 from realtime.services.names import name_bytes
+from realtime.services.standings import json_score
 
 __all__ = [
     "MAX_PAGE",

@@ -38,7 +38,8 @@ from realtime.http.leaderboard_shapes import (
 )
 from realtime.http.operation import Answer, Example, QueryFields, operation
 from realtime.http.values import JSON, MemberName, Score
-from realtime.services.leaderboards import Leaderboards, json_score
+from realtime.services.leaderboards import Leaderboards
+from realtime.services.standings import json_score
 
 __all__ = ["OPERATIONS"]
 

@@ -21,7 +21,8 @@ from realtime.http.leaderboard_shapes import (
 )
 from realtime.http.operation import Answer, Example, QueryFields, operation
 from realtime.http.values import BoardName, MemberName, Score
-from realtime.services.leaderboards import MAX_BUCKETS, Leaderboards, json_score
+from realtime.services.leaderboards import Leaderboards
+from realtime.services.standings import MAX_BUCKETS, json_score
 
 __all__ = ["OPERATIONS"]
 

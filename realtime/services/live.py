@@ -36,8 +36,8 @@ import msgspec
 from realtime.backends.base import BackendUnavailable, EngineError, Publication
 from realtime.backends.keys import LIVE_PREFIX, VERSION, board_key, board_of
 from realtime.services import Services
-from realtime.services.leaderboards import json_score
 from realtime.services.names import name_bytes
+from realtime.services.standings import json_score
 
 __all__ = ["LiveBoards"]
 
