@@ -61,7 +61,14 @@ RULES: dict[str, Rule] = {
         set(),
     ),
     "realtime/services": (
-        {"realtime.backends", "realtime.services", "realtime.errors", "realtime.rate", "msgspec"},
+        {
+            "realtime.backends",
+            "realtime.services",
+            "realtime.errors",
+            "realtime.rate",
+            "msgspec",
+            "cronsim",
+        },
         {"socket", "threading", "os"},
     ),
     "realtime/http": ({"realtime", "starlette", "msgspec", "prometheus_client"}, {"socket"}),
