@@ -11,23 +11,26 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from engine import ranking as rank
-from engine.boardreads import PLAIN, BoardReads
+from engine.boardreads import PLAIN
 from engine.core import number
 from engine.entries import META, SLICE
 from engine.placedset import PlacedSet
 from engine.ranking import Ranking, Submission, Submit
+from engine.seasons import BoardSeasons
 from engine.sortedset import SortedSet
 
 __all__ = ["Boards"]
 
 
-class Boards(BoardReads):
+class Boards(BoardSeasons):
     """Sorted sets with the rules of a board, which the caller passes."""
 
     __slots__ = ()
 
     def submit(self, key: bytes, ranking: Ranking, entry: Submit) -> Submission:
-        """Bring one score in. O(log n). Raises OutOfBounds, and then nothing was changed."""
+        """Bring one score in. O(log n).
+
+        Raises OutOfBounds or SeasonOver, and then nothing was changed."""
         if not ranking.plain or entry[3] is not None:
             return self.submit_many([(key, ranking)], [entry])[0]
         now = self._clock()
@@ -51,11 +54,13 @@ class Boards(BoardReads):
 
         Ranks are those after the last, previous ranks those before the first. With ``overtaken``
         each answer names up to so many of those whom its member has passed when its turn came.
-        Raises OutOfBounds, and then nothing was changed. The targets must be distinct.
+        Raises OutOfBounds or SeasonOver, and then nothing was changed. The targets are distinct.
         """
         if len({key for key, _ in targets}) != len(targets):
             raise ValueError("the same board is named twice")
         now = self._core.clock()
+        for target in targets:
+            self._check_season(*target, now)
         plans = []
         for key, ranking in targets:
             board = self._find(key, ranking, now)
@@ -63,8 +68,9 @@ class Boards(BoardReads):
         return [answer for plan in plans for answer in self._carry_out(*plan, overtaken, now)]
 
     def remove(self, key: bytes, member: bytes, ranking: Ranking = PLAIN) -> bool:
-        """Whether the member was on the board. O(log n)."""
+        """Whether the member was on the board. O(log n). Raises SeasonOver."""
         now = self._core.clock()
+        self._check_season(key, ranking, now)
         board = self._find(key, ranking, now)
         if board is None or member not in board:
             return False

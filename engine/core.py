@@ -46,6 +46,18 @@ class Core:
         self.keyspace.set_deadline(key, deadline)
         self.announce(b"PEXPIREAT", key, milliseconds(deadline))
 
+    def rename(self, key: bytes, new: bytes, now: int) -> None:
+        """Let what a key holds lie under another one, for good, and announce it. O(1)."""
+        value = self.keyspace.get(key, now)
+        if value is None:
+            return
+        had_deadline = self.keyspace.deadline(key) is not None
+        self.keyspace.delete(key)
+        self.keyspace.put(new, value)
+        self.announce(b"RENAME", key, new)
+        if had_deadline:
+            self.announce(b"PERSIST", new)
+
     def delete(self, key: bytes) -> bool:
         """Delete a key and announce it. O(1), and the time to free the value."""
         if not self.keyspace.delete(key):

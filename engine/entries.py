@@ -4,7 +4,7 @@
     board:meta       hash, member -> metadata
     board:ttl        sorted set, member -> when the entry leaves (microseconds since 1970)
     board:ids        sorted set, id of a submit -> when it was brought in
-    board:generation string, when the board was deleted last
+    board:generation string, when the board was deleted or its season closed last
 
 A board without entries is absent, and what belongs to a member goes when the member goes.
 
@@ -43,7 +43,7 @@ MOST_IDS = 1_000_000
 IDS_FORGOTTEN = 1_000
 """Old ids dropped per submit, at most: more than one submit may bring in."""
 GENERATION_KEPT = 30 * DAY
-"""For so long it is known that a board was deleted."""
+"""For so long it is known that a board was deleted, or its season closed."""
 
 SLICE = 1_000
 """Entries changed in one step where there may be a million: a few milliseconds."""
@@ -62,8 +62,10 @@ class Entries:
         self._values = core.keyspace.values
         self._deadlines = core.keyspace.deadlines
 
-    def find(self, key: bytes, ranking: Ranking, now: int) -> SortedSet | None:
-        """The board, of the kind that its rules want, with nothing on it that is due.
+    def find(
+        self, key: bytes, ranking: Ranking, now: int, due: int | None = None
+    ) -> SortedSet | None:
+        """The board, of the kind that its rules want, with nothing on it that is due (by now).
 
         O(1), and what is due; if the board was stored by other rules, or has been loaded and is
         looked at for the first time, O(n): see `PlacedSet`.
@@ -78,7 +80,9 @@ class Entries:
                 self._drop_rest(key)
             return None
         board = self.as_wanted(key, board, ranking)
-        if ranking.entry_ttl is not None and not self._drop_due(key, board, now):
+        if ranking.entry_ttl is not None and not self._drop_due(
+            key, board, now if due is None else due
+        ):
             return None
         return board
 
@@ -194,19 +198,41 @@ class Entries:
 
     # The end of a board
 
+    def put_away(self, key: bytes, archive: bytes, ranking: Ranking, due: int, now: int) -> int:
+        """Let the entries, but for those that should have left by ``due``, lie under another key
+        for good; how many they are. Their ids stay, so that each still counts once.
+
+        O(1), and what is due. Whoever goes on reading after a position can tell, see ``onward``.
+        """
+        board = self.find(key, ranking, now, due)
+        self._core.delete(key + TTL)
+        for end in (b"", META):
+            self._core.delete(archive + end)
+            if board is None:
+                self._core.delete(key + end)
+            else:
+                self._core.rename(key + end, archive + end, now)
+        self._renew(key, now)
+        return len(board or _EMPTY)
+
     def drop(self, keys: list[bytes], now: int) -> bool:
         """Delete a board and what lies beside it; whether there was anything."""
         core = self._core
         gone = [key for key in keys if core.keyspace.get(key, now) is not None and core.delete(key)]
         if gone:
-            deadline = -(-(now + GENERATION_KEPT) // 1000) * 1000
-            core.put_string(keys[0] + GENERATION, b"%d" % now, deadline)
+            self._renew(keys[0], now)
         return bool(gone)
 
     def generation(self, key: bytes, now: int) -> int:
-        """When the board was deleted last, in microseconds since 1970; 0: not that we know."""
+        """When the board was emptied last, in microseconds since 1970; 0: not that we know."""
         value = self._core.keyspace.string(key + GENERATION, now)
         return 0 if value is None else int(text(value))
+
+    def _renew(self, key: bytes, now: int) -> None:
+        """From now on it is another board of that name; each has its own generation."""
+        generation = max(now, self.generation(key, now) + 1)
+        deadline = -(-(now + GENERATION_KEPT) // 1000) * 1000
+        self._core.put_string(key + GENERATION, b"%d" % generation, deadline)
 
     def as_wanted(self, key: bytes, board: SortedSet, ranking: Ranking) -> SortedSet:
         """The board as a set of the kind that its rules want. O(1) if it is: see `PlacedSet`."""

@@ -4,14 +4,15 @@
     └── EngineError        the call was misuse; nothing was changed
         ├── WrongType      the key holds another type of value
         ├── NotAnInteger   the string is not a 64-bit decimal integer
-        └── OutOfBounds    the result would leave 64 bits, or the bounds the caller set
+        ├── OutOfBounds    the result would leave 64 bits, or the bounds the caller set
+        └── SeasonOver     the season that the board is in has ended
 
 Absence is never an error: it is ``None``.
 """
 
 from __future__ import annotations
 
-__all__ = ["EngineError", "NotAnInteger", "OutOfBounds", "WrongType"]
+__all__ = ["EngineError", "NotAnInteger", "OutOfBounds", "SeasonOver", "WrongType"]
 
 
 class EngineError(ValueError):
@@ -42,3 +43,17 @@ class OutOfBounds(EngineError):
     def __init__(self, message: str, value: float) -> None:
         super().__init__(message)
         self.value = value
+
+
+class SeasonOver(EngineError):
+    """The board's season has ended, and nobody has closed it yet: see `engine.seasons`.
+
+    ``ended`` and ``now`` are microseconds since 1970.
+    """
+
+    def __init__(self, key: bytes, number: int, ended: int, now: int) -> None:
+        super().__init__(f"season {number} of {key!r} ended at {ended}, and it is {now}")
+        self.key = key
+        self.number = number
+        self.ended = ended
+        self.now = now

@@ -53,12 +53,14 @@ class Ranking:
     """Microseconds after a member's last submit in which the entry leaves the board."""
     authoritative: bool = False
     """Users may not submit. For services: the engine knows no users."""
+    seasonal: bool = False
+    """Scores are counted for the season of their instant: see `engine.seasons`."""
     plain: bool = field(init=False, repr=False, compare=False)
     """Nothing has to be looked after but the sorted set itself."""
 
     def __post_init__(self) -> None:
         is_plain = self.ties == "member" and self.entry_ttl is None and self.ranks != "dense"
-        object.__setattr__(self, "plain", is_plain)
+        object.__setattr__(self, "plain", is_plain and not self.seasonal)
 
 
 class Submit(NamedTuple):

@@ -22,11 +22,12 @@ from typing import NamedTuple, Protocol
 
 from engine.channel import Recovery, recover, recover_latest
 from engine.departures import HARVEST, Claimed, Departure, DepartureKeys, Due
-from engine.errors import EngineError, NotAnInteger, OutOfBounds, WrongType
+from engine.errors import EngineError, NotAnInteger, OutOfBounds, SeasonOver, WrongType
 from engine.sessions import Patched
 from engine.sessions import StoredSession as Session
 from realtime.backends.base_boards import (
     Board,
+    Closed,
     Entry,
     EntryPosition,
     Histogram,
@@ -35,6 +36,7 @@ from realtime.backends.base_boards import (
     Page,
     Ranking,
     Ranks,
+    Season,
     SortedSets,
     Standing,
     Submission,
@@ -98,6 +100,7 @@ __all__ = [
     "Channels",
     "Claimed",
     "ClientInfo",
+    "Closed",
     "Counters",
     "Decision",
     "Departure",
@@ -136,6 +139,8 @@ __all__ = [
     "Ranks",
     "Recovery",
     "Saturated",
+    "Season",
+    "SeasonOver",
     "Session",
     "SessionKeys",
     "Sessions",

@@ -17,10 +17,12 @@ from engine.ranking import (
     Ties,
     counting_score,
 )
+from engine.seasons import Closed, Season
 from engine.standings import EntryPosition, Histogram, Onward
 
 __all__ = [
     "Board",
+    "Closed",
     "Entry",
     "EntryPosition",
     "Histogram",
@@ -29,6 +31,7 @@ __all__ = [
     "Page",
     "Ranking",
     "Ranks",
+    "Season",
     "SortedSets",
     "Standing",
     "Submission",
@@ -49,7 +52,11 @@ class Board(NamedTuple):
 
 
 class SortedSets(Protocol):
-    """Leaderboards. Every answer shows one instant. Offsets are 0-based, ranks 1-based."""
+    """Leaderboards. Every answer shows one instant. Offsets are 0-based, ranks 1-based.
+
+    ``submit``, ``submit_to`` and ``remove`` raise SeasonOver, and then nothing was changed, if a
+    board is seasonal and its season has ended by the store's clock: see `engine.seasons`.
+    """
 
     async def submit(
         self, board: Board, entries: Sequence[Submit], *, overtaken: int = 0
@@ -59,9 +66,9 @@ class SortedSets(Protocol):
         With ``overtaken``, up to so many of those whom each member has passed are named."""
 
     async def submit_to(
-        self, boards: Sequence[Board], entry: Submit, *, overtaken: int = 0
+        self, boards: Sequence[Board], entries: Sequence[Submit], *, overtaken: int = 0
     ) -> list[Submission]:
-        """One score to several boards, all or nothing; one answer per board."""
+        """As ``submit``, to several boards; answers board by board, the entries in order."""
 
     async def remove(self, board: Board, member: bytes) -> bool: ...
 
@@ -120,3 +127,26 @@ class SortedSets(Protocol):
         """Bring what is there in line with rules that have changed, a slice at a time.
 
         Answers where to go on, None at the end. Begin at 0; to begin anew does no harm."""
+
+    async def season(self, board: Board) -> tuple[Season | None, int]:
+        """The season the board is in, if it has seasons, and the store's time."""
+
+    async def set_season(self, board: Board, ends: int | None) -> Season:
+        """Let the season the board is in end then, or never by itself. If it is in none, the
+        first one begins now."""
+
+    async def roll(
+        self,
+        board: Board,
+        number: int,
+        *,
+        begins: int,
+        ends: int | None,
+        rules: bytes,
+        force: bool = False,
+    ) -> Closed | None:
+        """Close season ``number``, if the board is in it and it is over, and begin the next one.
+
+        None: somebody else has, or it is not over; nothing was changed. With ``force`` it ends
+        now. ``rules`` are kept for whoever reads it. O(1), and what is due by then.
+        """

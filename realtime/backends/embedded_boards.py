@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from engine.engine import Engine
 from realtime.backends.base import (
     Board,
+    Closed,
     EntryPosition,
     Histogram,
     Onward,
     Page,
+    Season,
     Standing,
     Submission,
     Submit,
@@ -37,10 +39,10 @@ class SortedSets:
         return self._boards.submit_many([board], entries, overtaken)
 
     async def submit_to(
-        self, boards: Sequence[Board], entry: Submit, *, overtaken: int = 0
+        self, boards: Sequence[Board], entries: Sequence[Submit], *, overtaken: int = 0
     ) -> list[Submission]:
         self._admit()
-        return self._boards.submit_many(boards, [entry], overtaken)
+        return self._boards.submit_many(boards, entries, overtaken)
 
     async def remove(self, board: Board, member: bytes) -> bool:
         self._admit()
@@ -103,6 +105,26 @@ class SortedSets:
     async def adapt(self, board: Board, start: int) -> int | None:
         self._admit()
         return self._boards.adapt(*board, start)
+
+    async def season(self, board: Board) -> tuple[Season | None, int]:
+        return self._boards.season(board.key)
+
+    async def set_season(self, board: Board, ends: int | None) -> Season:
+        self._admit()
+        return self._boards.set_season(board.key, ends)
+
+    async def roll(
+        self,
+        board: Board,
+        number: int,
+        *,
+        begins: int,
+        ends: int | None,
+        rules: bytes,
+        force: bool = False,
+    ) -> Closed | None:
+        self._admit()
+        return self._boards.roll(*board, number, begins=begins, ends=ends, rules=rules, force=force)
 
     def _described(self, board: Board, page: Page, metadata: bool) -> Page:
         return self._boards.with_metadata(board.key, page) if metadata else page

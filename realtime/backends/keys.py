@@ -17,6 +17,7 @@ import hashlib
 from urllib.parse import unquote_to_bytes
 
 from engine.departures import DepartureKeys
+from realtime.backends.livenames import LIVE_PREFIX, live_name
 
 __all__ = [
     "BESIDE_BOARD",
@@ -26,9 +27,13 @@ __all__ = [
     "LIVE_PREFIX",
     "META",
     "RULES",
+    "SEASON",
+    "SEASONS",
+    "SEASON_INDEX",
     "UNTIL",
     "USERS",
     "VERSION",
+    "archive_key",
     "board_key",
     "board_of",
     "bucket_key",
@@ -51,19 +56,23 @@ __all__ = [
 ]
 
 BESIDE_BOARD = (
-    b":meta", b":rules", b":version", b":ttl", b":ids", b":places", b":scores",
+    b":meta", b":rules", b":version", b":ttl", b":ids", b":places", b":scores", b":season",
 )  # fmt: skip
 """What a board's key is followed by where the rest of a board lies; all of it goes with it."""
 
 META = b":meta"
 RULES = b":rules"
+SEASON = b":season"
+SEASONS = b":seasons"
 UNTIL = b":until"
 USERS = b":users"
 VERSION = b":version"
 
+SEASON_INDEX = b"seasons"
+"""Sorted set, board -> when its season needs attention next, microseconds since 1970."""
+
 LIVE = b":live"
-LIVE_PREFIX = "leaderboard:"
-"""Channels of this prefix show the top of the board that is named after it."""
+"""What the top of a board is published on."""
 
 _LIVE_PREFIX = LIVE_PREFIX.encode()
 
@@ -113,6 +122,15 @@ def board_of(key: bytes) -> bytes | None:
         return unquote_to_bytes(tagged[1:-1])
     whole = tagged.partition(b"}=")[2]
     return unquote_to_bytes(whole) if whole and b":" not in whole else None
+
+
+def archive_key(board: bytes, number: int) -> bytes:
+    """As the key of a board, ``board``: the entries of its season with this number, which is over.
+
+    ``board + SEASON`` is a hash, the season it is in; ``board + SEASONS`` one, season -> what it
+    was, and what became of its entries: see `engine.seasons`. They outlive the board.
+    """
+    return board + b":s:%d" % number
 
 
 def counter_key(name: bytes) -> bytes:
@@ -196,9 +214,19 @@ def result_key(stream: bytes, key: bytes) -> bytes:
 
 def topic_key(channel: bytes, wildcard: bytes | None = None) -> bytes:
     """What a store's own pub/sub calls the channel: in the slot of what is published with it."""
-    if channel.startswith(_LIVE_PREFIX) and len(channel) > len(_LIVE_PREFIX):
-        return board_key(channel[len(_LIVE_PREFIX) :]) + LIVE
-    return channel_key(channel, wildcard)
+    board = _live_board(channel) if channel.startswith(_LIVE_PREFIX) else None
+    return channel_key(channel, wildcard) if board is None else board_key(board) + LIVE
+
+
+def _live_board(channel: bytes) -> bytes | None:
+    """The board whose top a channel shows. Of members nothing is published by the store."""
+    try:
+        name = live_name(channel.decode(errors="surrogateescape"))
+    except ValueError:
+        return None
+    if name is None or name.member is not None:
+        return None
+    return name.board.encode(errors="surrogateescape")
 
 
 def presence_key(channel: bytes) -> bytes:

@@ -89,9 +89,9 @@ async def test_the_ranks_of_a_batch_are_those_of_one_instant(backend: Backend) -
 async def test_one_score_goes_to_several_boards_or_to_none(backend: Backend) -> None:
     daily, strict = Board(b"lb:{daily}", Ranking()), Board(b"lb:{strict}", Ranking(max_score=5))
     with pytest.raises(OutOfBounds):
-        await backend.sorted_sets.submit_to([daily, strict], Submit(b"ada", 6))
+        await backend.sorted_sets.submit_to([daily, strict], [Submit(b"ada", 6)])
     assert await backend.sorted_sets.size(daily) == 0
-    answers = await backend.sorted_sets.submit_to([daily, strict], Submit(b"ada", 5))
+    answers = await backend.sorted_sets.submit_to([daily, strict], [Submit(b"ada", 5)])
     assert [answer.rank for answer in answers] == [1, 1]
 
 

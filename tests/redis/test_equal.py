@@ -179,7 +179,7 @@ class Equal(RuleBasedStateMachine):
 
     @rule(boards=pairs, entry=submits)
     def submit_to_both(self, boards: Sequence[Board], entry: Submit) -> None:
-        self.pair.sorted_sets.submit_to(boards, entry)
+        self.pair.sorted_sets.submit_to(boards, [entry])
 
     @rule(board=boards, member=members)
     def ask_for_a_member(self, board: Board, member: bytes) -> None:

@@ -90,7 +90,7 @@ def test_a_member_who_is_trimmed_at_once_has_no_rank(pair: Pair) -> None:
         fill(pair, 2, small)
         for entry in (Submit(b"a", 0.0, b"gone"), Submit(b"z", 0.0), Submit(b"a", -1.0)):
             pair.sorted_sets.submit(small, [entry])
-            pair.sorted_sets.submit_to([small], entry)
+            pair.sorted_sets.submit_to([small], [entry])
         pair.check_contents()
 
 
@@ -115,7 +115,7 @@ def test_no_number_is_refused_as_the_engine_refuses_it(pair: Pair, score: float)
             for entries in ([Submit(b"a", score)], [Submit(b"a", 1.0), Submit(b"a", score)]):
                 pair.sorted_sets.submit(rules, entries)
                 pair.sorted_sets.submit(rules, [*entries, *entries])
-                pair.sorted_sets.submit_to([rules], entries[-1])
+                pair.sorted_sets.submit_to([rules], [entries[-1]])
             pair.check_contents()
 
 
@@ -126,20 +126,20 @@ def test_the_first_board_that_refuses_says_so_and_none_changes(pair: Pair) -> No
         Board(b"lb:{arcade}=daily", Ranking(min_score=9.0)),
     ]
     for score in (3.0, 3.0, 12.0):
-        pair.sorted_sets.submit_to(boards, Submit(b"a", score, b"n"))
-        pair.sorted_sets.submit_to(boards[:2], Submit(b"a", score, b"n"))
+        pair.sorted_sets.submit_to(boards, [Submit(b"a", score, b"n")])
+        pair.sorted_sets.submit_to(boards[:2], [Submit(b"a", score, b"n")])
         pair.check_contents()
 
 
 def test_the_same_board_is_not_named_twice(pair: Pair) -> None:
     with pytest.raises(ValueError, match="the same board is named twice"):
-        pair.run(pair.redis.sorted_sets.submit_to([BOARD, BOARD], Submit(b"a", 1.0)))
+        pair.run(pair.redis.sorted_sets.submit_to([BOARD, BOARD], [Submit(b"a", 1.0)]))
 
 
 def test_nothing_to_do_is_nothing_done(pair: Pair) -> None:
     fill(pair, 5)
     pair.sorted_sets.submit(BOARD, [])
-    pair.sorted_sets.submit_to([], Submit(b"a", 1.0))
+    pair.sorted_sets.submit_to([], [Submit(b"a", 1.0)])
     pair.sorted_sets.members(BOARD, [])
     pair.sorted_sets.page(BOARD, 0, 0)
     pair.sorted_sets.page(BOARD, 3, 0, metadata=True)

@@ -14,19 +14,29 @@ from typing import Any
 from engine.ranking import counting_score
 from realtime.backends.base import (
     Board,
+    Closed,
     Entry,
     EntryPosition,
     Histogram,
     Onward,
     Page,
     Ranking,
+    Season,
+    SeasonOver,
     Standing,
     Submission,
     Submit,
 )
-from realtime.backends.keys import BESIDE_BOARD
+from realtime.backends.keys import BESIDE_BOARD, SEASON
 from realtime.backends.redis import boardscripts as scripts
-from realtime.backends.redis.boardscripts import double, keys_of, rich_keys, rules_of, shown
+from realtime.backends.redis.boardscripts import (
+    double,
+    keys_of,
+    rich_keys,
+    roll_keys,
+    rules_of,
+    shown,
+)
 from realtime.backends.redis.calls import Calls
 from realtime.backends.redis.scripts import Script
 from realtime.backends.redis.typed import TypedCalls
@@ -47,6 +57,7 @@ class SortedSets:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = TypedCalls(calls, "zset")
+        self._hashes = TypedCalls(calls, "hash")
 
     async def submit(
         self, board: Board, entries: Sequence[Submit], *, overtaken: int = 0
@@ -62,18 +73,21 @@ class SortedSets:
         return [_submission(board.ranking, entry, *answer)]
 
     async def submit_to(
-        self, boards: Sequence[Board], entry: Submit, *, overtaken: int = 0
+        self, boards: Sequence[Board], entries: Sequence[Submit], *, overtaken: int = 0
     ) -> list[Submission]:
         if len({board.key for board in boards}) != len(boards):
             raise ValueError("the same board is named twice")
-        return await self._submit_many(boards, [entry], overtaken) if boards else []
+        return await self._submit_many(boards, entries, overtaken) if boards else []
 
     async def remove(self, board: Board, member: bytes) -> bool:
         if board.ranking.plain:
             removed: int = await self._calls.run(scripts.REMOVE, keys_of(board), member)
         else:
             keys = rich_keys(board)
-            removed = await self._calls.run(scripts.REMOVE_RICH, keys, *shown(board), member)
+            answer = await self._calls.run(scripts.REMOVE_RICH, keys, *shown(board), member)
+            if type(answer) is list:
+                raise _over(board, *answer)
+            removed = answer
         return removed > 0
 
     async def size(self, board: Board) -> int:
@@ -171,6 +185,35 @@ class SortedSets:
         next_start: int | None = await self._calls.run(scripts.ADAPT, rich_keys(board), *words)
         return next_start
 
+    async def season(self, board: Board) -> tuple[Season | None, int]:
+        number, began, ends, now = await self._hashes.run(scripts.SEASON_OF, [board.key + SEASON])
+        if number is None:
+            return None, int(now)
+        return Season(int(number), int(began), int(ends) if ends else None), int(now)
+
+    async def set_season(self, board: Board, ends: int | None) -> Season:
+        keys = [board.key + SEASON]
+        number, began = await self._hashes.run(scripts.SET_SEASON, keys, _instant(ends))
+        return Season(int(number), int(began), ends)
+
+    async def roll(
+        self,
+        board: Board,
+        number: int,
+        *,
+        begins: int,
+        ends: int | None,
+        rules: bytes,
+        force: bool = False,
+    ) -> Closed | None:
+        words = [*rules_of(board.ranking, True)[:2], b"%d" % number, b"%d" % begins]
+        words += [_instant(ends), rules, _flag(force), b"%d" % GENERATION_KEPT]
+        answer = await self._calls.run(scripts.ROLL, roll_keys(board, number), *words)
+        if answer is None:
+            return None
+        began, ended, size = answer
+        return Closed(number, int(began), int(ended), size)
+
     async def _ask(
         self, reading: dict[bool, Script], board: Board, metadata: bool, *words: bytes
     ) -> Any:
@@ -196,8 +239,11 @@ class SortedSets:
                 words += (member, double(score), _optional(note))
             answers = await self._calls.run(scripts.SUBMIT_MANY, keys, *words)
         if type(answers[0]) is int:
-            number, refused, before = answers
-            raise _refusal(boards[number - 1].ranking, entries[refused - 1], before)
+            number, refused, *why = answers
+            board = boards[number - 1]
+            if refused == 0:
+                raise _over(board, *why)
+            raise _refusal(board.ranking, entries[refused - 1], *why)
         return [
             _submission(board.ranking, *row)
             for board, answer in zip(boards, answers, strict=True)
@@ -217,6 +263,14 @@ class SortedSets:
 
 def _flag(metadata: bool) -> bytes:
     return b"1" if metadata else b"0"
+
+
+def _instant(instant: int | None) -> bytes:
+    return b"" if instant is None else b"%d" % instant
+
+
+def _over(board: Board, number: bytes, ended: bytes, now: bytes) -> SeasonOver:
+    return SeasonOver(board.key, int(number), int(ended), int(now))
 
 
 def _optional(text: bytes | None) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from realtime.backends.base import Board, Ranking
-from realtime.backends.keys import META
+from realtime.backends.keys import META, SEASON, SEASONS, archive_key
 from realtime.backends.redis.scripts import Script, load
 
 __all__ = [
@@ -27,6 +27,9 @@ __all__ = [
     "PAGE_BY_SCORE",
     "REMOVE",
     "REMOVE_RICH",
+    "ROLL",
+    "SEASON_OF",
+    "SET_SEASON",
     "SIZE",
     "STANDING",
     "SUBMIT",
@@ -36,6 +39,7 @@ __all__ = [
     "double",
     "keys_of",
     "rich_keys",
+    "roll_keys",
     "rules_of",
     "shown",
 ]
@@ -52,11 +56,14 @@ def _reading(name: str, *parts: str) -> dict[bool, Script]:
 
 SUBMIT = load("board_submit", "_board", "_submit", writes=True)
 SUBMIT_MANY = load("board_submit_many", "_chunks", "_board", "_submit", writes=True)
-SUBMIT_RICH = load("board_submit_rich", *_RICH, "_submit", "_richer", writes=True)
+SUBMIT_RICH = load("board_submit_rich", *_RICH, "_submit", "_richer", "_season", writes=True)
 REMOVE = load("board_remove", writes=True)
-REMOVE_RICH = load("board_remove_rich", *_RICH, writes=True)
+REMOVE_RICH = load("board_remove_rich", *_RICH, "_season", writes=True)
 ADAPT = load("board_adapt", *_RICH, "_richer", writes=True)
-DROP = load("board_drop", writes=True)
+DROP = load("board_drop", "_generation", writes=True)
+SEASON_OF = load("board_season", "_season", writes=False)
+SET_SEASON = load("board_set_season", "_season", writes=True)
+ROLL = load("board_roll", *_RICH, "_season", "_generation", writes=True)
 SIZE = load("board_size", *_RICH, writes=False)
 STANDING = _reading("board_standing")
 PAGE = _reading("board_page")
@@ -68,7 +75,9 @@ AT_PERCENTILE = _reading("board_at")
 HISTOGRAM = _reading("board_histogram")
 ONWARD = _reading("board_onward", "_stored", "_board_passed")
 
-BESIDE = (META, b":places", b":scores", b":ttl", b":ids", b":generation")
+ENTRIES = (b"", META, b":places", b":scores")
+"""What moves when a season is closed."""
+BESIDE = (*ENTRIES[1:], b":ttl", b":ids", SEASON, b":generation")
 
 
 def keys_of(board: Board, metadata: bool = True) -> tuple[bytes, ...]:
@@ -80,6 +89,12 @@ def keys_of(board: Board, metadata: bool = True) -> tuple[bytes, ...]:
 def rich_keys(board: Board) -> tuple[bytes, ...]:
     """All keys of a board, as ``_rich.lua`` takes them."""
     return (board.key, *(board.key + end for end in BESIDE))
+
+
+def roll_keys(board: Board, number: int) -> tuple[bytes, ...]:
+    """All keys of a board, and those where its season is put away."""
+    archive = archive_key(board.key, number)
+    return (*rich_keys(board), board.key + SEASONS, *(archive + end for end in ENTRIES))
 
 
 def asked(
@@ -98,7 +113,8 @@ def rules_of(ranking: Ranking, rich: bool = False) -> tuple[bytes, ...]:
     order = b"desc" if ranking.descending else b"asc"
     if rich:
         ttl = b"" if ranking.entry_ttl is None else b"%d" % ranking.entry_ttl
-        order = b"%b,%b,%b" % (order, ranking.ties.encode(), ttl)
+        seasonal = b"s" if ranking.seasonal else b""
+        order = b"%b,%b,%b,%b" % (order, ranking.ties.encode(), ttl, seasonal)
     return (
         order,
         ranking.ranks.encode(),

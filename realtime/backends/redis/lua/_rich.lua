@@ -1,13 +1,14 @@
 -- Boards with rules that need more than a sorted set; see engine/entries.py and placedset.py.
--- KEYS per board: board, metadata, places, scores, deadlines, ids, generation.
--- `order` is 'desc' or 'asc', the ties ('member' or 'first') and the time to live ('': none) of
--- entries in microseconds, with commas between. `ranks` may also be 'dense'.
+-- KEYS per board: board, metadata, places, scores, deadlines, ids, season, generation.
+-- `order` is 'desc' or 'asc', the ties ('member' or 'first'), the time to live ('': none) of
+-- entries in microseconds, and 's' if the board has seasons, with commas between. `ranks` may also
+-- be 'dense'.
 --
 -- What Redis needs to find things is kept beside what both backends store, and made anew where it
 -- is missing, as after a migration: O(n), once.
 --     places   hash, member -> 0xFF and its place; '' -> the latest place
 --     scores   sorted set, each score once, where ranks are dense
-local KEYS_EACH, SLICE = 7, 1000
+local KEYS_EACH, SLICE = 8, 1000
 local DAY = 86400000000
 local IDS_KEPT, MOST_IDS, IDS_FORGOTTEN = DAY, 1000000, 1000
 
@@ -21,7 +22,7 @@ local function name_of(stored)
 end
 
 local function describe(keys, order, ranks, now)
-  local way, ties, ttl = string.match(order, '^(%l+),(%l+),(%d*)$')
+  local way, ties, ttl = string.match(order, '^(%l+),(%l+),(%d*),')
   return {
     key = keys[1], meta = keys[2], places = keys[3], scores = keys[4], deadlines = keys[5],
     ids = keys[6], desc = way == 'desc', ranks = ranks, first = ties == 'first',
@@ -231,9 +232,9 @@ local function find_scores(board)
   end)
 end
 
--- A board with nothing on it that is due, and all that is needed to find things.
-local function open(keys, order, ranks)
-  local board = describe(keys, order, ranks, now_us())
+-- A board with nothing on it that is due, by now, and all that is needed to find things.
+local function open(keys, order, ranks, due)
+  local board = describe(keys, order, ranks, due or now_us())
   if board.ttl then
     drop_due(board)
   end

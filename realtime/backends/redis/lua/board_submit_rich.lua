@@ -4,7 +4,8 @@
 -- after a '+').
 -- Answers per board {scores before, ranks before, ranks after, 1 where the id was known, pages of
 -- whom each entry has passed}, one of each per entry; or {number of the board, number of the entry,
--- score before} of the first that is out of bounds.
+-- score before} of the first that is out of bounds; or {number of the board, 0, and as
+-- `season_over`} of the first whose season has ended.
 local LIMIT, BOARDS, RULES, ENTRY = tonumber(ARGV[1]), tonumber(ARGV[2]), 6, 4
 
 local members, scores, notes, ids = {}, {}, {}, {}
@@ -111,6 +112,21 @@ local function texts(numbers)
   return found
 end
 
+local function first_over()
+  local now = now_us()
+  for number = 1, BOARDS do
+    local order = ARGV[2 + (number - 1) * RULES + 1]
+    local over = season_over(KEYS[number * KEYS_EACH - 1], order, now)
+    if over then
+      return {number, 0, unpack(over)}
+    end
+  end
+end
+
+local over = first_over()
+if over then
+  return over
+end
 local plans, answers = {}, {}
 for number = 1, BOARDS do
   local plan, refused = plan_for(number)
