@@ -111,7 +111,7 @@ class Leaderboards(BoardReads):
         _check_entries([entry])
         targets = [await self._boards.get(board) for board in boards]
         try:
-            answers = await self._sets.submit_to(targets, entry, overtaken=overtaken)
+            answers = await self._sets.submit_to(targets, [entry], overtaken=overtaken)
         except OutOfBounds as error:
             raise InvalidInput(str(error)) from None
         for board in boards:
