@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-__all__ = ["LONGEST_PAUSE", "Pace", "message_pause"]
+__all__ = ["LONGEST_PAUSE", "Pace", "message_pause", "pause_at_age"]
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 900.0
@@ -27,6 +27,13 @@ LONGEST_SILENCE = 30.0
 def message_pause(tries: int, retry_after: float = 0.0) -> float:
     """Seconds until a message is tried again that has failed ``tries`` times, at least once."""
     return max(_drawn(FIRST_PAUSE, tries, LONGEST_PAUSE), min(retry_after, LONGEST_PAUSE))
+
+
+def pause_at_age(age: float, retry_after: float = 0.0) -> float:
+    """The same for a message of which only is known that it was tried first ``age`` seconds ago:
+    pauses that double are about as long as all that were before."""
+    longest = min(max(age, FIRST_PAUSE), LONGEST_PAUSE)
+    return max(random.uniform(0, longest), min(retry_after, LONGEST_PAUSE))
 
 
 class Pace:

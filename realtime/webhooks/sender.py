@@ -17,23 +17,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from realtime.backends.base import BackendUnavailable, Due
-from realtime.metrics import Probe
 from realtime.services.departures import SHARDS, Departures
+from realtime.webhooks.delivery import Delivery
 from realtime.webhooks.endpoint import Undelivered
 from realtime.webhooks.event import user_left
-from realtime.webhooks.pace import Pace, message_pause
+from realtime.webhooks.pace import message_pause
 
-__all__ = ["AT_ONCE", "Figures", "Receiver", "Sender", "probes"]
+__all__ = ["AT_ONCE", "Sender"]
 
 log = logging.getLogger("realtime.webhooks")
 
 AT_ONCE: Final = 16
-"""Requests under way at the same time."""
+"""Departures under way at the same time."""
 
 LONGEST_ROUND = 1.0
 SHORTEST_ROUND = 0.05
@@ -44,48 +42,16 @@ LAST_WORDS = 2.0
 """Seconds at the end for what is under way to be answered."""
 
 
-class Receiver(Protocol):
-    """See `realtime.webhooks.endpoint.Endpoint`."""
-
-    @property
-    def name(self) -> str: ...
-
-    async def post(self, message: str, body: bytes) -> None: ...
-
-    async def close(self) -> None: ...
-
-
-@dataclass(slots=True)
-class Figures:
-    """For metrics. ``pending`` and ``oldest`` (seconds) are those of the store, of all nodes."""
-
-    pending: int = 0
-    oldest: float = 0.0
-    sent: int = 0
-    failures: int = 0
-    """Tries that failed."""
-    dropped: int = 0
-
-
 class Sender:
     """One per process; ``run`` until cancelled, then ``close``."""
 
-    def __init__(
-        self,
-        departures: Departures,
-        receiver: Receiver,
-        *,
-        max_age: float,
-        clock: Callable[[], float],
-    ) -> None:
-        """What is older than ``max_age`` seconds is given up. ``clock`` answers seconds, and
-        never steps back."""
-        self.figures = Figures()
+    def __init__(self, departures: Departures, delivery: Delivery, *, max_age: float) -> None:
+        """What is older than ``max_age`` seconds is given up."""
+        self.figures = delivery.figures
         self._departures = departures
-        self._receiver = receiver
+        self._delivery = delivery
         self._max_age = round(max_age * 1_000_000)
         self._round = min(LONGEST_ROUND, max(SHORTEST_ROUND, departures.debounce / 4))
-        self._pace = Pace(AT_ONCE, clock)
         self._flying: dict[asyncio.Task[None], Due] = {}
         self._first = 0
         """The shard that the next round begins with, so that each has its turn."""
@@ -93,8 +59,6 @@ class Sender:
         """There was more to claim than could be sent."""
         self._landed = asyncio.Event()
         self._ends = False
-        self._complaint = ""
-        """What the receiver last had against a message: not logged again and again."""
 
     def wind_down(self) -> None:
         """Claim no more: those who are sent away now cannot come back to this process, and a
@@ -123,7 +87,6 @@ class Sender:
                 await self._departures.postpone(due.departure, delay=0, tries=due.tries)
         except BackendUnavailable as fault:
             log.info("what was being sent is sent again when its lease ends: %s", fault)
-        await self._receiver.close()
 
     async def _pause(self) -> None:
         """Until the next round is worth it; never so short that sending crowds out all else."""
@@ -131,7 +94,7 @@ class Sender:
         if not self._is_short:
             await asyncio.sleep(self._round - SHORTEST_ROUND)
             return
-        silence = self._pace.silence
+        silence = self._delivery.silence
         try:
             # Not wait_for: it may lose a cancellation that comes with what it waits for.
             async with asyncio.timeout(min(self._round, silence or self._round)):
@@ -154,7 +117,7 @@ class Sender:
     async def _claim(self, shard: int) -> tuple[int, int]:
         """Start what may be sent; how many departures the shard has, and the age of the oldest."""
         while True:
-            free = self._pace.allows(len(self._flying))
+            free = min(AT_ONCE - len(self._flying), self._delivery.room)
             due, pending, oldest = await self._departures.claim(shard, free)
             young = [one for one in due if one.age <= self._max_age]
             for one in young:
@@ -168,21 +131,18 @@ class Sender:
                 return pending, oldest
 
     async def _drop(self, due: Due) -> None:
-        event = user_left(due.departure)
-        log.error(
-            "given up after %d tries: %s of user %s at %s, %s",
-            *(due.tries, event.type, event.user, event.at, event.id),
-        )
-        self.figures.dropped += 1
+        self._delivery.give_up(user_left(due.departure), f"after {due.tries} tries")
         await self._departures.done(due.departure)
 
     def _start(self, due: Due) -> None:
         task = asyncio.get_running_loop().create_task(self._send(due))
         self._flying[task] = due
+        self._delivery.under_way += 1
         task.add_done_callback(self._land)
 
     def _land(self, task: asyncio.Task[None]) -> None:
         del self._flying[task]
+        self._delivery.under_way -= 1
         self._landed.set()
         if not task.cancelled() and (fault := task.exception()) is not None:
             # Its lease ends, and somebody tries again.
@@ -192,48 +152,19 @@ class Sender:
         """One try, and what came of it."""
         event = user_left(due.departure)
         try:
-            await self._receiver.post(event.id, event.encoded())
+            await self._delivery.post(event)
         except Undelivered as fault:
-            await self._fail(due, fault)
+            await self._postpone(due, fault)
             return
-        self.figures.sent += 1
-        if self._pace.heard():
-            log.info("%s can be told again", self._receiver.name)
         try:
             await self._departures.done(due.departure)
         except BackendUnavailable as fault:
             log.info("%s was heard, and will be sent again: %s", event.id, fault)
 
-    async def _fail(self, due: Due, fault: Undelivered) -> None:
-        self.figures.failures += 1
-        if fault.away:
-            is_news = self._pace.away(fault.retry_after)
-        else:
-            self._pace.heard()
-            is_news = str(fault) != self._complaint
-            self._complaint = str(fault)
-        if is_news:
-            log.warning("%s was not told: %s", self._receiver.name, fault)
+    async def _postpone(self, due: Due, fault: Undelivered) -> None:
         tries = due.tries + 1
         delay = message_pause(tries, fault.retry_after)
         try:
             await self._departures.postpone(due.departure, delay=delay, tries=tries)
         except BackendUnavailable as gone:
             log.debug("a try was not counted: %s", gone)
-
-
-def probes(sender: Sender) -> list[Probe]:
-    """What is known of webhooks, for metrics."""
-    figures = sender.figures
-    return [
-        Probe("webhook_pending", "Webhooks that wait to be heard.", lambda: figures.pending),
-        Probe("webhook_oldest_seconds", "The age of the oldest of them.", lambda: figures.oldest),
-        Probe("webhook_sent", "Webhooks that were heard.", lambda: figures.sent, counts=True),
-        Probe("webhook_failures", "Tries that failed.", lambda: figures.failures, counts=True),
-        Probe(
-            "webhook_dropped",
-            "Webhooks that were given up, since nobody heard them for too long.",
-            lambda: figures.dropped,
-            counts=True,
-        ),
-    ]

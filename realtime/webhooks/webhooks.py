@@ -1,4 +1,4 @@
-"""Webhooks whole, from the settings: who is told of departures, or that nobody is."""
+"""Webhooks whole, from the settings: who is told of what happened, or that nobody is."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Self
 from realtime.backends.base import Backend
 from realtime.metrics import Probe
 from realtime.services.departures import Departures
+from realtime.services.resets import Nobody, Resets
 from realtime.settings import Settings
+from realtime.webhooks.delivery import Delivery, probes
 from realtime.webhooks.endpoint import Endpoint
-from realtime.webhooks.sender import AT_ONCE, Sender, probes
+from realtime.webhooks.resets import RESETS_AT_ONCE, ToldResets
+from realtime.webhooks.sender import AT_ONCE, Sender
 
 __all__ = ["Webhooks"]
 
@@ -27,26 +30,38 @@ class Webhooks:
     def of(cls, settings: Settings, backend: Backend) -> Self:
         """Raises SettingsError if there is to be a secret and it cannot be read."""
         if settings.webhook_url is None:
-            return cls(None, None)
+            return cls(None, Nobody(), None, None)
         timeout = settings.webhook_timeout
         departures = Departures(backend, debounce=settings.webhook_debounce, lease=LEASE * timeout)
+        most = AT_ONCE + RESETS_AT_ONCE
         endpoint = Endpoint(
-            settings.webhook_url, settings.webhook_secrets, timeout=timeout, connections=AT_ONCE
+            settings.webhook_url, settings.webhook_secrets, timeout=timeout, connections=most
         )
+        delivery = Delivery(endpoint, most=most, clock=time.monotonic)
         max_age = settings.webhook_max_age
-        return cls(departures, Sender(departures, endpoint, max_age=max_age, clock=time.monotonic))
+        sender = Sender(departures, delivery, max_age=max_age)
+        return cls(departures, ToldResets(delivery, max_age=max_age), sender, delivery)
 
-    def __init__(self, departures: Departures | None, sender: Sender | None) -> None:
+    def __init__(
+        self,
+        departures: Departures | None,
+        resets: Resets,
+        sender: Sender | None,
+        delivery: Delivery | None,
+    ) -> None:
         self.departures = departures
         """Where doors say who comes and goes; None if nobody is to be told."""
+        self.resets = resets
+        """Where the keeper of seasons says which have ended."""
         self._sender = sender
+        self._delivery = delivery
 
     def background(self) -> list[Coroutine[object, object, None]]:
         """What runs beside the doors, each until it is cancelled."""
         return [] if self._sender is None else [self._sender.run()]
 
     def probes(self) -> list[Probe]:
-        return [] if self._sender is None else probes(self._sender)
+        return [] if self._delivery is None else probes(self._delivery)
 
     def wind_down(self) -> None:
         """Users are about to be sent away: none of them is taken for gone by this process."""
@@ -57,3 +72,5 @@ class Webhooks:
         """Give back what is not told yet. The store is still open."""
         if self._sender is not None:
             await self._sender.close()
+        if self._delivery is not None:
+            await self._delivery.close()

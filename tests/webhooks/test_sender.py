@@ -16,8 +16,9 @@ from realtime.backends import embedded
 from realtime.backends.base import Backend, BackendUnavailable
 from realtime.services.departures import Departures
 from realtime.webhooks import sender as sending
+from realtime.webhooks.delivery import Delivery, probes
 from realtime.webhooks.endpoint import Endpoint
-from realtime.webhooks.sender import AT_ONCE, Sender, probes
+from realtime.webhooks.sender import AT_ONCE, Sender
 from tests.redis.waiting import until
 from tests.webhooks.receiver import HANG, Receiver
 
@@ -46,7 +47,8 @@ class Office:
         """One that runs."""
         departures = Departures(self.backend, debounce=0, lease=lease)
         endpoint = Endpoint(self.receiver.url, (), timeout=timeout, connections=AT_ONCE)
-        sender = Sender(departures, endpoint, max_age=MAX_AGE, clock=time.monotonic)
+        delivery = Delivery(endpoint, most=AT_ONCE, clock=time.monotonic)
+        sender = Sender(departures, delivery, max_age=MAX_AGE)
         self.senders.append((sender, asyncio.create_task(sender.run())))
         return sender
 
@@ -58,6 +60,7 @@ class Office:
         with contextlib.suppress(asyncio.CancelledError):
             await task
         await sender.close()
+        await sender._delivery.close()
 
 
 @pytest.fixture
@@ -143,7 +146,7 @@ async def test_a_receiver_that_asks_for_silence_gets_it(office: Office, receiver
     await office.leave("ada")
     sender = office.sender()
     await until(lambda: sender.figures.failures == 1)
-    assert 20 < sender._pace.silence <= 30
+    assert 20 < sender._delivery.silence <= 30
     receiver.extra = "retry-after: soon\r\n"
 
 
@@ -298,7 +301,7 @@ async def test_figures_tell_how_it_goes(office: Office, receiver: Receiver) -> N
     office.offset += 100 * SECOND
     sender = office.sender()
     await until(lambda: receiver.under_way == 1)
-    read = {probe.name: probe for probe in probes(sender)}
+    read = {probe.name: probe for probe in probes(sender._delivery)}
     await until(lambda: read["webhook_pending"].read() == 1)
     assert 100 <= read["webhook_oldest_seconds"].read() < 200
     receiver.release()
