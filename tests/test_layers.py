@@ -29,6 +29,7 @@ SEAM = {
     "realtime.backends.base_channels",
     "realtime.backends.base_limits",
     "realtime.backends.keys",
+    "realtime.backends.livenames",
 }
 CONCRETE = {
     "realtime.backends.embedded",

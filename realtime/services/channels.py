@@ -1,7 +1,8 @@
 """Channels: publish to whoever listens, and let those who were away catch up.
 
-Data is JSON text. Channels named ``leaderboard:{board}`` are live boards: the service
-publishes on them and nobody else may. What a channel keeps and allows is said by its namespace;
+Data is JSON text. Channels named ``leaderboard:{board}`` are live boards, and those named
+``leaderboard:{board}:{member}`` show one member: the service publishes on them and nobody else
+may. What a channel keeps and allows is said by its namespace;
 where that has wildcards, a name may be a pattern (`realtime.services.patterns`), which shows
 what is published on others, and on which nobody publishes.
 """
@@ -25,7 +26,7 @@ from realtime.backends.base import (
 )
 from realtime.backends.keys import LIVE_PREFIX
 from realtime.errors import Forbidden, InvalidInput
-from realtime.services.names import name_bytes
+from realtime.services.names import channel_bytes, name_bytes
 from realtime.services.namespaces import Namespaces, Recovery
 from realtime.services.patterns import View, view_of
 from realtime.services.places import Place, places
@@ -173,11 +174,11 @@ class Channels:
         return sorted((channel.decode(), count) for channel, count in found.items())
 
     async def presence(self, channel: str) -> list[ClientInfo]:
-        return await self._presence.members(name_bytes("channel", channel))
+        return await self._presence.members(channel_bytes(channel))
 
     async def presence_stats(self, channel: str) -> PresenceStats:
         """How many connections are subscribed, and of how many users. O(1)."""
-        return await self._presence.stats(name_bytes("channel", channel))
+        return await self._presence.stats(channel_bytes(channel))
 
     async def join(self, channel: str, info: ClientInfo) -> bool:
         """Whether it is the user's first connection there, over all nodes."""
@@ -190,12 +191,14 @@ class Channels:
     async def subscribe(self, channel: str) -> None:
         """This process has its first subscriber of the channel; of a pattern: of its stream."""
         place = self._place(channel)
-        await self._channels.subscribe(place.name, wildcard=place.wildcard)
+        if not place.is_local:
+            await self._channels.subscribe(place.name, wildcard=place.wildcard)
 
     async def unsubscribe(self, channel: str) -> None:
         """This process has lost its last subscriber of the channel; of a pattern: of its stream."""
         place = self._place(channel)
-        await self._channels.unsubscribe(place.name)
+        if not place.is_local:
+            await self._channels.unsubscribe(place.name)
 
     def _open(self, channel: str) -> Place:
         """Where to publish on a channel, if anybody may."""

@@ -35,8 +35,9 @@ import msgspec
 
 from realtime.backends.base import BackendUnavailable, EngineError, Publication
 from realtime.backends.keys import LIVE_PREFIX, VERSION, board_key, board_of
+from realtime.backends.livenames import live_channel
 from realtime.services import Services
-from realtime.services.names import name_bytes
+from realtime.services.names import live_of, name_bytes
 from realtime.services.standings import json_score
 
 __all__ = ["LiveBoards"]
@@ -118,17 +119,17 @@ class LiveBoards:
             backend.channels.listen(self._heard)
 
     async def snapshot(self, channel: str) -> bytes | None:
-        """What a new subscriber of ``channel`` is to see first; None if it is no live board.
+        """What a new subscriber of ``channel`` is to see first; None if it shows no whole board.
 
         To be called when the subscriber counts as watching already: it is what all others here
         have seen, and what changes from now on will be published to all.
         """
-        if not channel.startswith(LIVE_PREFIX):
+        name = live_of(channel)
+        if name is None or name.member is not None:
             return None
-        board = channel[len(LIVE_PREFIX) :]
-        shown = self._shown.get(board)
+        shown = self._shown.get(name.board)
         if shown is None:
-            shown = await self._begin(board)
+            shown = await self._begin(name.board)
         return shown.data
 
     async def run(self) -> None:
@@ -148,7 +149,7 @@ class LiveBoards:
 
     def _note(self, board: str) -> None:
         """The board may differ from what is shown."""
-        if self._watched(LIVE_PREFIX + board):
+        if self._watched(live_channel(board)):
             self._changed.add(board)
             self._wake.set()
         else:
@@ -164,12 +165,12 @@ class LiveBoards:
 
     def _heard(self, channel: bytes, item: Publication, epoch: str) -> None:
         """A publication, by whomever. It may be of before a change that we know of already."""
-        if not channel.startswith(_PREFIX):
+        if not channel.startswith(_PREFIX) or not self._watched(channel.decode()):
             return
-        name = channel.decode()
-        if not self._watched(name):
+        name = live_of(channel.decode())
+        if name is None or name.member is not None:
             return
-        board = name[len(LIVE_PREFIX) :]
+        board = name.board
         try:
             rows = bytes(_decode(item.data).entries)
         except msgspec.DecodeError:
@@ -183,7 +184,7 @@ class LiveBoards:
     async def _attend(self, board: str) -> None:
         """Publish a board that may have changed, if it has."""
         shown = self._shown.get(board)
-        if not self._watched(LIVE_PREFIX + board):
+        if not self._watched(live_channel(board)):
             self._forget(board)
             return
         if shown is not None and self._clock() - shown.by_others_at < PATIENCE * self._interval:
@@ -208,7 +209,7 @@ class LiveBoards:
 
     async def _publish(self, board: str, version: int, rows: bytes) -> None:
         """Publish the next version. Whether somebody else was first, we shall hear."""
-        channel = name_bytes("channel", LIVE_PREFIX + board)
+        channel = name_bytes("channel", live_channel(board))
         data = _document(board, version + 1, rows)
         if self._alone:
             self._keep(board, _Shown(rows, data))
@@ -247,7 +248,7 @@ class LiveBoards:
     def _keep(self, board: str, shown: _Shown) -> _Shown:
         """O(1), amortized: nobody tells us when a board's last subscriber has gone."""
         if len(self._shown) >= self._sought:
-            for other in [name for name in self._shown if not self._watched(LIVE_PREFIX + name)]:
+            for other in [name for name in self._shown if not self._watched(live_channel(name))]:
                 self._forget(other)
             self._sought = max(KEPT, 2 * len(self._shown))
         self._shown[board] = shown

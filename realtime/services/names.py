@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from realtime.backends.livenames import LiveName, live_name
 from realtime.errors import InvalidInput
 
-__all__ = ["MAX_NAME", "name_bytes"]
+__all__ = ["MAX_NAME", "LiveName", "channel_bytes", "live_of", "name_bytes"]
 
 MAX_NAME = 255
 """Bytes of UTF-8. A name is part of keys and of log lines; longer ones are mistakes."""
@@ -28,6 +29,24 @@ def name_bytes(what: str, name: str) -> bytes:
     if not name.isprintable() and any(_is_control(character) for character in name):
         raise InvalidInput(f"the {what} holds a control character")
     return encoded
+
+
+def channel_bytes(channel: str) -> bytes:
+    """The UTF-8 of a channel's name. Raises InvalidInput, also if it says of no live leaderboard
+    which one: see `realtime.backends.livenames`."""
+    encoded = name_bytes("channel", channel)
+    live_of(channel)
+    return encoded
+
+
+def live_of(channel: str) -> LiveName | None:
+    """What a channel shows of which board; None if it is no live leaderboard.
+
+    Raises InvalidInput."""
+    try:
+        return live_name(channel)
+    except ValueError as error:
+        raise InvalidInput(f"the channel is no live leaderboard: {error}") from None
 
 
 def _is_control(character: str) -> bool:

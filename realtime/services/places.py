@@ -13,7 +13,7 @@ from typing import NamedTuple
 from realtime.backends.base import Wildcard
 from realtime.errors import NotFound
 from realtime.services.durations import microseconds
-from realtime.services.names import name_bytes
+from realtime.services.names import channel_bytes, live_of
 from realtime.services.namespaces import Namespace, Namespaces
 from realtime.services.patterns import View, is_shown, view_of
 
@@ -34,6 +34,8 @@ class Place(NamedTuple):
     size: int
     ttl: int
     """Microseconds; 0 if nothing is kept."""
+    is_local: bool = False
+    """Every process publishes for its own subscribers; there is nothing to hear from others."""
 
 
 def places(namespaces: Namespaces) -> Callable[[str], Place]:
@@ -42,7 +44,7 @@ def places(namespaces: Namespaces) -> Callable[[str], Place]:
 
     @lru_cache(maxsize=REMEMBERED)
     def place(channel: str) -> Place:
-        name = name_bytes("channel", channel)
+        name = channel_bytes(channel)
         namespace = namespaces.find(channel)
         if namespace is None:
             raise NotFound(f"no namespace has a channel {channel}")
@@ -51,7 +53,9 @@ def places(namespaces: Namespaces) -> Callable[[str], Place]:
         if view is not None:
             return Place(view.stream.encode(), namespace, None, view, *kept)
         wildcard = wildcards[namespace.prefix] if is_shown(channel, namespace) else None
-        return Place(name, namespace, wildcard, None, *kept)
+        live = live_of(channel)
+        is_local = live is not None and live.member is not None
+        return Place(name, namespace, wildcard, None, *kept, is_local)
 
     return place
 

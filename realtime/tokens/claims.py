@@ -26,7 +26,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from realtime.errors import InvalidInput
-from realtime.services.names import name_bytes
+from realtime.services.names import channel_bytes, name_bytes
 from realtime.tokens.errors import TokenInvalid
 
 __all__ = [
@@ -225,7 +225,7 @@ def _value(flag: _Flag | None) -> bool | None:
 
 def _channel(name: str) -> str:
     try:
-        name_bytes("channel", name)
+        channel_bytes(name)
     except InvalidInput as error:
         raise TokenInvalid(f"this token names a channel that cannot be: {error}") from None
     return name

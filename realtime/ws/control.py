@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from realtime.errors import InvalidInput, NotFound
 from realtime.services.feed import Feed
-from realtime.services.names import name_bytes
+from realtime.services.names import channel_bytes
 from realtime.services.namespaces import Namespaces
 from realtime.tokens import ChannelOptions
 from realtime.ws import codes
@@ -142,7 +142,7 @@ class Control:
         self, target: Target, channel: str, why: Unsubscribed = codes.SERVER_UNSUBSCRIBED
     ) -> None:
         """End subscriptions of a channel, whoever wanted them."""
-        name_bytes("channel", channel)
+        channel_bytes(channel)
         _check_code(why, 2000, 3000)
         await self._tell(target, _Unsubscribe(channel, *why))
 
@@ -159,7 +159,7 @@ class Control:
 
         Nobody is asked whether they may. Raises NotFound if there must be no such channel.
         """
-        name_bytes("channel", channel)
+        channel_bytes(channel)
         if self._namespaces.find(channel) is None:
             raise NotFound(f"the channel {channel} belongs to no namespace")
         await self._tell(target, _Subscribe(channel, options, resume, expires))

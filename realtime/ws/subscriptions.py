@@ -23,7 +23,7 @@ from typing import NamedTuple
 from msgspec import UNSET, Raw
 
 from realtime.backends.base import BackendUnavailable, ClientInfo, Position, Publication
-from realtime.services.names import name_bytes
+from realtime.services.names import channel_bytes
 from realtime.ws import codes, pushes
 from realtime.ws.codes import Disconnect, Refused, Unsubscribed
 from realtime.ws.delta import whole
@@ -115,8 +115,8 @@ class Subscriptions:
         return self._who if found is None else found.who
 
     def check(self, channel: str) -> None:
-        """Raises Refused unless the client may have this one, too."""
-        name_bytes("channel", channel)
+        """Raises Refused unless the client may have this one, too; InvalidInput for a bad name."""
+        channel_bytes(channel)
         if channel in self._by_channel:
             raise Refused(codes.ALREADY_SUBSCRIBED)
         if len(self._by_channel) >= self._door.options.max_channels:
