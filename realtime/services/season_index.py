@@ -1,0 +1,74 @@
+"""Which boards with seasons need somebody's attention next, and when.
+
+A sorted set in the store: board -> instant, in microseconds since 1970, which a score holds
+exactly. Whoever is about to change when a season ends, or to end one, says so here; the keeper
+of seasons (`realtime.services.season_keeper`) reads it from its earliest entry on. An entry that
+comes too early costs a look; so whoever is not sure lets a board be looked at.
+
+Where nodes share the store, one of them *claims* a board by moving it on by a lease. If it dies,
+the lease passes, and the board is due again. Each step is O(log boards).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from realtime.backends.base import Backend, Board, Ranking, Submit
+from realtime.backends.keys import SEASON_INDEX
+
+__all__ = ["Due", "SeasonIndex"]
+
+_INDEX = Board(SEASON_INDEX, Ranking(descending=False, keep="latest"))
+
+
+class Due(NamedTuple):
+    """A board, and the instant at which it needs attention."""
+
+    board: str
+    at: int
+
+
+class SeasonIndex:
+    """Every method may raise BackendUnavailable."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._sets = backend.sorted_sets
+        self._listeners: tuple[Callable[[], None], ...] = ()
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Hear when this process has set the instant of a board."""
+        self._listeners = (*self._listeners, listener)
+
+    async def put(self, board: str, at: int) -> None:
+        """The board needs attention at this instant: not before, unless somebody says so."""
+        await self._sets.submit(_INDEX, [Submit(board.encode(), at)])
+        self._tell()
+
+    async def put_now(self, board: str) -> None:
+        """The board needs attention at once."""
+        await self.put(board, await self.now())
+
+    async def remove(self, board: str) -> None:
+        """The board needs no attention any more."""
+        await self._sets.remove(_INDEX, board.encode())
+
+    async def now(self) -> int:
+        """What time it is by the clock of the store, which decides when a season is over."""
+        _, now = await self._sets.season(_INDEX)
+        return now
+
+    async def earliest(self, limit: int) -> list[Due]:
+        """So many boards, those first that need attention first."""
+        page = await self._sets.page(_INDEX, 0, limit)
+        return [Due(entry.member.decode(), int(entry.score)) for entry in page.entries]
+
+    async def claim(self, due: Due, until: int) -> bool:
+        """Whether the board is ours until then; False: somebody else has it, or had it."""
+        entry = Submit(due.board.encode(), until)
+        (answer,) = await self._sets.submit(_INDEX, [entry])
+        return answer.previous_score == due.at
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
