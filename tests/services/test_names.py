@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from redis.crc import key_slot
 
 from realtime.backends import keys
+from realtime.backends.livenames import LIVE_PREFIX, LiveName, live_channel, live_name
 from realtime.errors import InvalidInput
-from realtime.services.names import name_bytes
+from realtime.services.names import channel_bytes, name_bytes
 
 
 @pytest.mark.parametrize("name", ["a", "ä" * 127, "x" * 255, "a b", "{a}", "🎮", "a/b", "%41"])
@@ -38,6 +39,11 @@ KINDS: dict[str, Callable[[bytes], bytes]] = {
     "rules": lambda name: keys.board_key(name) + keys.RULES,
     "metadata": lambda name: keys.board_key(name) + keys.META,
     "version": lambda name: keys.board_key(name) + keys.VERSION,
+    "season": lambda name: keys.board_key(name) + keys.SEASON,
+    "seasons": lambda name: keys.board_key(name) + keys.SEASONS,
+    "archive": lambda name: keys.archive_key(keys.board_key(name), 1),
+    "archived metadata": lambda name: keys.archive_key(keys.board_key(name), 1) + keys.META,
+    "season index": lambda name: keys.SEASON_INDEX + name,
     "counter": keys.counter_key,
     "rule": keys.rule_key,
     "user": keys.user_key,
@@ -70,9 +76,9 @@ def test_no_two_callers_meet_in_one_bucket(a: bytes, b: bytes, c: bytes, d: byte
 
 @given(names, names)
 def test_no_two_channels_meet_in_one_topic(name: bytes, other: bytes) -> None:
-    live = keys.LIVE_PREFIX.encode()
-    for one in (name, live + name):
-        for two in (other, live + other):
+    live = LIVE_PREFIX.encode()
+    for one in (name, live + name, live + name + b":" + other):
+        for two in (other, live + other, live + other + b":" + name):
             assert (keys.topic_key(one) == keys.topic_key(two)) == (one == two)
 
 
@@ -87,9 +93,11 @@ def test_the_braces_of_a_key_are_a_hash_tag(name: bytes) -> None:
 @given(names, names)
 def test_what_one_step_touches_lies_in_one_slot(name: bytes, other: bytes) -> None:
     board = keys.board_key(name)
-    for suffix in (keys.RULES, keys.META, keys.VERSION):
+    for suffix in (keys.RULES, keys.META, keys.VERSION, keys.SEASON, keys.SEASONS):
         assert key_slot(board + suffix) == key_slot(board)
-    assert key_slot(keys.topic_key(keys.LIVE_PREFIX.encode() + name)) == key_slot(board)
+    assert key_slot(keys.archive_key(board, 12)) == key_slot(board)
+    live = live_channel(name.decode(errors="surrogateescape"))
+    assert key_slot(keys.topic_key(live.encode(errors="surrogateescape"))) == key_slot(board)
     for make in (keys.channel_key, keys.presence_key):
         assert key_slot(make(name) + keys.META) == key_slot(make(name) + keys.UNTIL)
     session = keys.session_key(keys.shard_of(name), b"0123abcd")
@@ -113,3 +121,45 @@ def test_a_tag_is_where_redis_would_see_one() -> None:
     for without in (b"{}:daily", b"}{", b"{arcade", b"arcade}"):
         key = keys.board_key(without)
         assert key.endswith(b"}") and key.count(b"{") == 1
+
+
+texts = st.text(min_size=1, max_size=12) | st.text("%:235Aa{}", min_size=1, max_size=12)
+
+
+@given(texts, st.none() | texts)
+def test_a_live_channel_says_what_it_shows(board: str, member: str | None) -> None:
+    assert live_name(live_channel(board, member)) == (board, member)
+
+
+@given(texts)
+def test_no_live_channel_has_two_names(rest: str) -> None:
+    try:
+        name = live_name(LIVE_PREFIX + rest)
+    except ValueError:
+        return
+    assert name is not None
+    assert live_channel(*name) == LIVE_PREFIX + rest
+
+
+def test_how_live_channels_are_written() -> None:
+    assert live_channel("weekly") == "leaderboard:weekly"
+    assert live_channel("{arcade}:daily", "ada") == "leaderboard:{arcade}%3Adaily:ada"
+    assert live_name("leaderboard:a%253A:b:c%20") == LiveName("a%3A", "b:c%20")
+    assert live_name("leaderboards:a") is None
+
+
+@pytest.mark.parametrize(
+    ("channel", "what"),
+    [
+        ("leaderboard:", "no board is named"),
+        ("leaderboard::ada", "no board is named"),
+        ("leaderboard:a:", "no member is named"),
+        ("leaderboard:a%3ab", "a % is written %25"),
+        ("leaderboard:100%", "a % is written %25"),
+        ("leaderboard:%20:ada", "a % is written %25"),
+    ],
+)
+def test_a_live_channel_that_says_nothing_is_refused(channel: str, what: str) -> None:
+    with pytest.raises(InvalidInput, match=what):
+        channel_bytes(channel)
+    assert keys.topic_key(channel.encode()) == keys.channel_key(channel.encode())
