@@ -19,6 +19,7 @@ __all__ = [
     "Onward",
     "around",
     "around_score",
+    "bounds_between",
     "equal_bounds",
     "histogram",
     "index_at",
@@ -125,11 +126,11 @@ def equal_bounds(board: SortedSet, buckets: int) -> list[float]:
         return []
     ((_, low),) = board.slice(0, 1)
     ((_, high),) = board.slice(len(board) - 1, len(board))
-    return _bounds(low, high, buckets)
+    return bounds_between(low, high, buckets)
 
 
-def _bounds(low: float, high: float, buckets: int) -> list[float]:
-    """Ascending; the same operations on doubles as in Lua."""
+def bounds_between(low: float, high: float, buckets: int) -> list[float]:
+    """So many equal steps, ascending; the same operations on doubles as in Lua."""
     found = [low]
     for number in range(1, buckets):
         share = number / buckets

@@ -37,12 +37,15 @@ from realtime.backends.base_boards import (
     Ranking,
     Ranks,
     Season,
+    SortedSetReads,
     SortedSets,
     Standing,
     Submission,
     Submit,
     Ties,
+    bounds_between,
     counting_score,
+    index_at,
 )
 from realtime.backends.base_channels import (
     ChannelListener,
@@ -146,6 +149,7 @@ __all__ = [
     "Sessions",
     "SlidingLog",
     "SlidingWindow",
+    "SortedSetReads",
     "SortedSets",
     "Standing",
     "Submission",
@@ -158,7 +162,9 @@ __all__ = [
     "Wildcard",
     "WritesRefused",
     "WrongType",
+    "bounds_between",
     "counting_score",
+    "index_at",
     "recover",
     "recover_latest",
 ]

@@ -18,7 +18,7 @@ from engine.ranking import (
     counting_score,
 )
 from engine.seasons import Closed, Season
-from engine.standings import EntryPosition, Histogram, Onward
+from engine.standings import EntryPosition, Histogram, Onward, bounds_between, index_at
 
 __all__ = [
     "Board",
@@ -32,12 +32,15 @@ __all__ = [
     "Ranking",
     "Ranks",
     "Season",
+    "SortedSetReads",
     "SortedSets",
     "Standing",
     "Submission",
     "Submit",
     "Ties",
+    "bounds_between",
     "counting_score",
+    "index_at",
 ]
 
 
@@ -51,26 +54,9 @@ class Board(NamedTuple):
     ranking: Ranking
 
 
-class SortedSets(Protocol):
-    """Leaderboards. Every answer shows one instant. Offsets are 0-based, ranks 1-based.
-
-    ``submit``, ``submit_to`` and ``remove`` raise SeasonOver, and then nothing was changed, if a
-    board is seasonal and its season has ended by the store's clock: see `engine.seasons`.
-    """
-
-    async def submit(
-        self, board: Board, entries: Sequence[Submit], *, overtaken: int = 0
-    ) -> list[Submission]:
-        """All or nothing, in order. Raises OutOfBounds if a score is out of the board's bounds.
-
-        With ``overtaken``, up to so many of those whom each member has passed are named."""
-
-    async def submit_to(
-        self, boards: Sequence[Board], entries: Sequence[Submit], *, overtaken: int = 0
-    ) -> list[Submission]:
-        """As ``submit``, to several boards; answers board by board, the entries in order."""
-
-    async def remove(self, board: Board, member: bytes) -> bool: ...
+class SortedSetReads(Protocol):
+    """What can be asked of a leaderboard. Every answer shows one instant. Offsets are 0-based,
+    ranks 1-based."""
 
     async def size(self, board: Board) -> int: ...
 
@@ -118,6 +104,28 @@ class SortedSets(Protocol):
     async def histogram(self, board: Board, bounds: Sequence[float] | int) -> Histogram:
         """Between each two of the bounds, which ascend; of a number, over so many equal buckets
         from the lowest score to the highest."""
+
+
+class SortedSets(SortedSetReads, Protocol):
+    """Leaderboards.
+
+    ``submit``, ``submit_to`` and ``remove`` raise SeasonOver, and then nothing was changed, if a
+    board is seasonal and its season has ended by the store's clock: see `engine.seasons`.
+    """
+
+    async def submit(
+        self, board: Board, entries: Sequence[Submit], *, overtaken: int = 0
+    ) -> list[Submission]:
+        """All or nothing, in order. Raises OutOfBounds if a score is out of the board's bounds.
+
+        With ``overtaken``, up to so many of those whom each member has passed are named."""
+
+    async def submit_to(
+        self, boards: Sequence[Board], entries: Sequence[Submit], *, overtaken: int = 0
+    ) -> list[Submission]:
+        """As ``submit``, to several boards; answers board by board, the entries in order."""
+
+    async def remove(self, board: Board, member: bytes) -> bool: ...
 
     async def drop(self, board: Board) -> bool:
         """Delete it and all that lies beside it; whether there was anything. It is remembered
