@@ -5,6 +5,9 @@ needs to be recovered: the newest one is all there is to know. However many scor
 in, a board is published at most once per interval, and only if its top has changed. A
 new subscriber is sent the last publication at once (`LiveBoards.snapshot`).
 
+The season of a board that has seasons is part of what is shown: that a new one has begun is
+published even if the top is empty before and after.
+
 One task serves all boards; it sleeps while nothing that anybody watches changes.
 
 Where several nodes share a store, each of them looks after the boards that are watched on it,
@@ -33,8 +36,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from realtime.backends.base import BackendUnavailable, EngineError, Publication
-from realtime.backends.keys import LIVE_PREFIX, VERSION, board_key, board_of
+from realtime.backends.base import BackendUnavailable, Board, EngineError, Publication
+from realtime.backends.keys import LIVE_PREFIX, SEASON, VERSION, board_key, board_of
 from realtime.backends.livenames import live_channel
 from realtime.services import Services
 from realtime.services.names import live_of, name_bytes
@@ -53,14 +56,15 @@ KEPT = 1_000
 """Boards shown from which on those that nobody watches any more are sought and forgotten."""
 
 _PREFIX = LIVE_PREFIX.encode()
-_EMPTY = b"[]"
+_EMPTY = b'"entries":[]'
 
 
 class _Shown(NamedTuple):
     """What the subscribers of a board saw last."""
 
-    rows: bytes
-    """The entries as JSON: nodes compare what they show, and not how they found it."""
+    content: bytes
+    """The season and the entries as JSON: nodes compare what they show, and not how they found
+    it."""
     data: bytes
     by_others_at: float = -inf
     """When another node published it, by our clock."""
@@ -70,6 +74,7 @@ class _Heard(msgspec.Struct):
     """As much of a publication as we need to know."""
 
     entries: msgspec.Raw
+    season: int | None = None
 
 
 class _Row(msgspec.Struct):
@@ -98,6 +103,7 @@ class LiveBoards:
     ) -> None:
         backend = services.backend
         self._boards = services.leaderboards
+        self._sets = backend.sorted_sets
         self._channels = backend.channels
         self._counters = backend.counters
         self._watches = backend.watches
@@ -160,7 +166,7 @@ class LiveBoards:
         if key is None:
             for board in list(self._shown):
                 self._note(board)
-        elif (name := board_of(key)) is not None:
+        elif (name := board_of(key.removesuffix(SEASON))) is not None:
             self._note(name.decode())
 
     def _heard(self, channel: bytes, item: Publication, epoch: str) -> None:
@@ -172,11 +178,12 @@ class LiveBoards:
             return
         board = name.board
         try:
-            rows = bytes(_decode(item.data).entries)
+            heard = _decode(item.data)
+            content = _content(heard.season, bytes(heard.entries))
         except msgspec.DecodeError:
-            rows = b""  # not ours; the next look will set it right
+            content = b""  # not ours; the next look will set it right
         is_ours = self._made.pop(board, None) == item.data
-        self._keep(board, _Shown(rows, item.data, -inf if is_ours else self._clock()))
+        self._keep(board, _Shown(content, item.data, -inf if is_ours else self._clock()))
         self._note(board)
 
     # What we do about it
@@ -191,10 +198,10 @@ class LiveBoards:
             self._note(board)
             return
         try:
-            version, rows = await self._look(board)
+            version, content = await self._look(board)
             shown = self._shown.get(board)  # of now: something may have been heard meanwhile
-            if shown is None or shown.rows != rows:
-                await self._publish(board, version, rows)
+            if shown is None or shown.content != content:
+                await self._publish(board, version, content)
         except BackendUnavailable:
             self._note(board)  # the top is complete each time: a later one replaces it
         except EngineError as error:
@@ -204,15 +211,17 @@ class LiveBoards:
         """The version, and a top that is of after it. The order is that of the module's head."""
         key = _key(board)
         await self._watches.watch(key)
+        if (await self._boards.rules(board)).seasonal:
+            await self._watches.watch(key + SEASON)
         (version,) = await self._counters.get([key + VERSION])
-        return version or 0, await self._top(board)
+        return version or 0, await self._content(board)
 
-    async def _publish(self, board: str, version: int, rows: bytes) -> None:
+    async def _publish(self, board: str, version: int, content: bytes) -> None:
         """Publish the next version. Whether somebody else was first, we shall hear."""
         channel = name_bytes("channel", live_channel(board))
-        data = _document(board, version + 1, rows)
+        data = _document(board, version + 1, content)
         if self._alone:
-            self._keep(board, _Shown(rows, data))
+            self._keep(board, _Shown(content, data))
         else:
             self._made[board] = data
             self._note(board)
@@ -227,14 +236,30 @@ class LiveBoards:
         version, so it gets a version of its own; and is read after that, for it must not be
         older than what others publish as the version before.
         """
-        version, rows = await self._look(board)
-        if rows != _EMPTY:
+        version, content = await self._look(board)
+        if content != _EMPTY:
             version = await self._counters.add(_key(board) + VERSION, 1)
-            rows = await self._top(board)
+            content = await self._content(board)
         if not self._alone:
             self._note(board)  # the end of all watches is not told of a board that is not shown
         shown = self._shown.get(board)  # by now something may have been heard, or another begun
-        return shown or self._keep(board, _Shown(rows, _document(board, version, rows)))
+        return shown or self._keep(board, _Shown(content, _document(board, version, content)))
+
+    async def _content(self, board: str) -> bytes:
+        """The top, and the season that it is of."""
+        season = await self._season(board)
+        while True:
+            rows = await self._top(board)
+            before, season = season, await self._season(board)
+            if before == season:  # else it has ended meanwhile, and the rows may be of either
+                return _content(season, rows)
+
+    async def _season(self, board: str) -> int | None:
+        ranking = await self._boards.rules(board)
+        if not ranking.seasonal:
+            return None
+        season, _ = await self._sets.season(Board(_key(board), ranking))
+        return None if season is None else season.number
 
     async def _top(self, board: str) -> bytes:
         page = await self._boards.page(board, 0, TOP)
@@ -263,5 +288,11 @@ def _key(board: str) -> bytes:
     return board_key(name_bytes("board", board))
 
 
-def _document(board: str, version: int, rows: bytes) -> bytes:
-    return b'{"board":%b,"version":%d,"entries":%b}' % (_encode(board), version, rows)
+def _content(season: int | None, rows: bytes) -> bytes:
+    if season is None:
+        return b'"entries":%b' % rows
+    return b'"season":%d,"entries":%b' % (season, rows)
+
+
+def _document(board: str, version: int, content: bytes) -> bytes:
+    return b'{"board":%b,"version":%d,%b}' % (_encode(board), version, content)

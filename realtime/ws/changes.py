@@ -9,8 +9,9 @@ became of the one before:
 
 ``since`` is the version that it changes: whoever has another one has missed something, and
 subscribes anew. Rows have an ``index``, their place in the list from 0 on, since ranks may be
-shared; rows that are not named stay where they are. It is computed once per publication,
-however many subscribers there are. O(rows of the top).
+shared; rows that are not named stay where they are. Where a board has seasons each of them also
+has its ``season``, and the first one of a season is a complete top. It is computed once per
+publication, however many subscribers there are. O(rows of the top).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class _Top(msgspec.Struct):
     board: Raw
     version: int
     entries: list[_Row]
+    season: int | None = None
 
 
 class _Placed(msgspec.Struct):
@@ -46,13 +48,14 @@ class _Placed(msgspec.Struct):
     score: Raw
 
 
-class _Changes(msgspec.Struct):
+class _Changes(msgspec.Struct, omit_defaults=True):
     board: Raw
     version: int
     since: int
     joined: list[_Placed]
     moved: list[_Placed]
     left: list[str]
+    season: int | None = None
 
 
 class _Asked(msgspec.Struct):
@@ -89,7 +92,7 @@ class BoardChanges:
             self._before = None  # not ours; it is passed on, and the next one is whole
             return Forms(body, body)
         before, self._before = self._before, after
-        if before is None:
+        if before is None or before.season != after.season:
             return Forms(body, body)
         changes = _encode(_changed(before, after))
         return Forms(body, pushed(head, item._replace(data=changes), epoch))
@@ -106,6 +109,7 @@ def _changed(before: _Top, after: _Top) -> _Changes:
         joined=[row for row in rows if row.member not in old],
         moved=[row for row in rows if row.member in old and row != old[row.member]],
         left=[member for member in old if member not in stay],
+        season=after.season,
     )
 
 
