@@ -68,7 +68,7 @@ UNTIL = b":until"
 USERS = b":users"
 VERSION = b":version"
 
-SEASON_INDEX = b"seasons"
+SEASON_INDEX = b"seasons:{all}"
 """Sorted set, board -> when its season needs attention next, microseconds since 1970."""
 
 LIVE = b":live"

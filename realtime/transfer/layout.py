@@ -14,6 +14,7 @@ __all__ = ["TEMPORARY", "is_ours", "shown", "stays", "temporary"]
 _OURS = re.compile(
     rb"(?:lb|cnt|chan|idem):\{|rl:[^{}]*\{|(?:sess|user):\{[0-9a-f]{4}\}:"
     rb"|left:\{[0-9a-f]\}:(?:here|gone|events|next|tries)\Z"
+    rb"|seasons:\{all\}\Z"
 )
 
 TEMPORARY = b"transfer:"

@@ -40,6 +40,11 @@ AMENDED = [
     Amended(RULES[0], RULES[0].parameters, "proportional"),
 ]
 RANKING = Ranking(max_entries=3)
+SEASONAL = [
+    Ranking(seasonal=True, ties="first"),
+    Ranking(seasonal=True, entry_ttl=2 * SECOND, ranks="dense"),
+    Ranking(seasonal=True, keep="sum"),
+]
 
 
 def pairs(parts: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes]]:
@@ -58,6 +63,13 @@ def replay(keys: dict[bytes, Value], deadlines: dict[bytes, bytes], effect: Effe
         case b"DEL":
             del keys[key]
             deadlines.pop(key, None)
+        case b"RENAME":
+            keys[rest[0]] = keys.pop(key)
+            deadlines.pop(rest[0], None)
+            if key in deadlines:
+                deadlines[rest[0]] = deadlines.pop(key)
+        case b"PERSIST":
+            del deadlines[key]
         case b"PEXPIREAT":
             assert key in keys
             deadlines[key] = rest[0]
@@ -166,6 +178,21 @@ def act(engine: Engine, verb: int, n: int, m: int) -> None:
             engine.buckets.adjust(b"b" + key, AMENDED[m % 2], m - 3)
         case 23:
             engine.hashes.patch(b"H" + key, {b"g": other} if m else {}, [b"f"] if n else [])
+        case 24:
+            note, name = (b"{}" if m % 2 else None), (b"i%d" % m if m % 3 else None)
+            engine.boards.submit(b"Z" + key, SEASONAL[n], Submit(b"u%d" % (m % 4), m, note, name))
+        case 25:
+            engine.boards.set_season(b"Z" + key, engine.clock() + m * SECOND if m else None)
+        case 26:
+            season, now = engine.boards.season(b"Z" + key)
+            number = 1 if season is None else season.number
+            ends = now + m * SECOND if m else None
+            engine.boards.roll(
+                b"Z" + key, SEASONAL[n], number, begins=now, ends=ends, rules=b"{}", force=m > 3
+            )
+        case 27:
+            kept = (b"", b":season", b":meta", b":ttl", b":ids")  # archives stay behind
+            engine.boards.drop([b"Z" + key + end for end in kept])
         case _:
             engine.channels.renew_epochs(b"h")
 
@@ -173,7 +200,7 @@ def act(engine: Engine, verb: int, n: int, m: int) -> None:
 @given(
     st.lists(
         st.tuples(
-            st.integers(0, 23), st.integers(0, 2), st.integers(0, 6), st.integers(0, 2 * SECOND)
+            st.integers(0, 27), st.integers(0, 2), st.integers(0, 6), st.integers(0, 2 * SECOND)
         ),
         max_size=120,
     )

@@ -61,7 +61,7 @@ def live(journal: Journal, seed: int, steps: int = 150) -> None:
     for _ in range(steps):
         clock.advance(draw.randrange(2 * SECOND))
         try:
-            act(journal.engine, draw.randrange(16), draw.randrange(3), draw.randrange(7))
+            act(journal.engine, draw.randrange(28), draw.randrange(3), draw.randrange(7))
         except EngineError:
             continue
         if draw.random() < 0.5:

@@ -43,7 +43,6 @@ KINDS: dict[str, Callable[[bytes], bytes]] = {
     "seasons": lambda name: keys.board_key(name) + keys.SEASONS,
     "archive": lambda name: keys.archive_key(keys.board_key(name), 1),
     "archived metadata": lambda name: keys.archive_key(keys.board_key(name), 1) + keys.META,
-    "season index": lambda name: keys.SEASON_INDEX + name,
     "counter": keys.counter_key,
     "rule": keys.rule_key,
     "user": keys.user_key,

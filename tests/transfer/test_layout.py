@@ -20,6 +20,7 @@ def made_of(name: bytes, other: bytes) -> list[bytes]:
     shard = keys.shard_of(name)
     return [
         *(board, board + keys.META, board + keys.RULES, board + keys.VERSION),
+        *(board + keys.SEASON, board + keys.SEASONS, keys.archive_key(board, 7), keys.SEASON_INDEX),
         *(keys.counter_key(name), keys.rule_key(name), keys.bucket_key(name, other)),
         *(keys.session_key(shard, b"00ff"), keys.user_key(name), channel, channel + keys.META),
         keys.idempotency_key(b"00ff"),
@@ -68,6 +69,9 @@ def test_who_is_connected_to_which_node_stays_there(name: bytes) -> None:
         "left:{a}:here\n",
         "left:{aa}:here",
         "left:{g}:gone",
+        "seasons",
+        "seasons:{mine}",
+        "seasons:{all}:",
     ],
 )
 def test_keys_that_look_a_little_like_ours_are_not(key: str) -> None:
