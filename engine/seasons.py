@@ -98,7 +98,7 @@ class BoardSeasons(BoardReads):
         self._hashes.remove(key + SEASONS, [note % number for note in NOTES], now)
         row = b"%d %d %d %b" % (season.began, ended, size, rules)
         self._hashes.update(key + SEASONS, {b"%d" % number: row}, now)
-        self._begin(key, Season(number + 1, begins, ends), now)
+        self._begin(key, Season(number + 1, max(begins, ended), ends), now)
         return Closed(number, season.began, ended, size)
 
     def _check_season(self, key: bytes, ranking: Ranking, now: int) -> None:

@@ -30,5 +30,8 @@ void(board.deadlines)
 renew(KEYS[KEYS_EACH], now, tonumber(kept))
 redis.call('HDEL', seasons, number .. ':packed', number .. ':told')
 redis.call('HSET', seasons, number, table.concat({began, ended, whole(size), rules}, ' '))
+if is_past(begins, tonumber(ended)) then
+  begins = ended
+end
 set_season(season, whole(tonumber(number) + 1), begins, ends)
 return {began, ended, size}
