@@ -87,6 +87,11 @@ class BoardReads:
             entries.append(Entry(place, member, score))
         return Page(len(board), entries)
 
+    def look(self, key: bytes, ranking: Ranking, members: Sequence[bytes]) -> tuple[int, Page]:
+        """As ``members``, with a version that is higher than that of every look before."""
+        page = self.members(key, ranking, members)
+        return self._entries.looked(key, page.total > 0, self._clock()), page
+
     def around(self, key: bytes, ranking: Ranking, member: bytes, radius: int) -> Page | None:
         """A full page with the member in its middle, or None. O(log n + radius)."""
         return standings.around(self._read(key, ranking), ranking, member, radius)

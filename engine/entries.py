@@ -5,6 +5,7 @@
     board:ttl        sorted set, member -> when the entry leaves (microseconds since 1970)
     board:ids        sorted set, id of a submit -> when it was brought in
     board:generation string, when the board was deleted or its season closed last
+    board:looks      string, the version of the latest look
 
 A board without entries is absent, and what belongs to a member goes when the member goes.
 
@@ -12,6 +13,11 @@ An entry whose time is up is gone from that instant: every look at a board with 
 removes what is due before it looks. Nobody has to look for its memory to come back: the keys of
 such a board have a deadline, too, which is no earlier than that of any entry, and moves with
 the submits. The keyspace sweeps them like everything that expires.
+
+The version of a look is the time in microseconds, or one more than that of the look before if
+that is not less: a hybrid logical clock (Kulkarni, Demirbas et al. 2014). What is kept of it is
+only needed while the clock stands still or goes back, so it leaves by itself; and versions go on
+growing where the latest of them is lost: with a deleted board, by a failover, from a backup.
 """
 
 from __future__ import annotations
@@ -32,6 +38,7 @@ META = b":meta"
 TTL = b":ttl"
 IDS = b":ids"
 GENERATION = b":generation"
+LOOKS = b":looks"
 INDICES = (b":places", b":scores")
 """What Redis finds things by; here it is in the sets themselves, and would only get out of date."""
 
@@ -44,6 +51,8 @@ IDS_FORGOTTEN = 1_000
 """Old ids dropped per submit, at most: more than one submit may bring in."""
 GENERATION_KEPT = 30 * DAY
 """For so long it is known that a board was deleted, or its season closed."""
+LOOKS_KEPT = GENERATION_KEPT
+"""For so long the clock may be behind the versions of looks."""
 
 SLICE = 1_000
 """Entries changed in one step where there may be a million: a few milliseconds."""
@@ -196,6 +205,21 @@ class Entries:
             self._take_out(key + IDS, ids, gone)
         self._keep(key + IDS, now + IDS_KEPT, IDS_KEPT)
 
+    # Looks at a board
+
+    def looked(self, key: bytes, is_there: bool, now: int) -> int:
+        """The version of a look, higher than of all before. O(1).
+
+        Where there is no board, and never was one that was looked at, nothing is kept: that
+        version is the time, which the first look at the board will be later than.
+        """
+        newest = self._core.keyspace.string(key + LOOKS, now)
+        if newest is None and not is_there:
+            return now
+        version = max(now, 0 if newest is None else int(text(newest))) + 1
+        self._core.put_string(key + LOOKS, b"%d" % version, _whole(now + LOOKS_KEPT))
+        return version
+
     # The end of a board
 
     def put_away(self, key: bytes, archive: bytes, ranking: Ranking, due: int, now: int) -> int:
@@ -231,8 +255,7 @@ class Entries:
     def _renew(self, key: bytes, now: int) -> None:
         """From now on it is another board of that name; each has its own generation."""
         generation = max(now, self.generation(key, now) + 1)
-        deadline = -(-(now + GENERATION_KEPT) // 1000) * 1000
-        self._core.put_string(key + GENERATION, b"%d" % generation, deadline)
+        self._core.put_string(key + GENERATION, b"%d" % generation, _whole(now + GENERATION_KEPT))
 
     def as_wanted(self, key: bytes, board: SortedSet, ranking: Ranking) -> SortedSet:
         """The board as a set of the kind that its rules want. O(1) if it is: see `PlacedSet`."""
@@ -295,3 +318,8 @@ class Entries:
             self._core.announce(b"ZREM", key, *gone)
         if not board:
             self._core.keyspace.delete(key)
+
+
+def _whole(deadline: int) -> int:
+    """In whole milliseconds, as Redis keeps it."""
+    return -(-deadline // 1000) * 1000

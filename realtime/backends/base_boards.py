@@ -82,6 +82,13 @@ class SortedSetReads(Protocol):
     ) -> Page:
         """The entries of those members who are on the board, best first, with global ranks."""
 
+    async def look(self, board: Board, members: Sequence[bytes]) -> tuple[int, Page]:
+        """As ``members``, with a version: what has a higher one was seen later, on any node.
+
+        Versions go on growing when the board is deleted, and when a store has lost its latest
+        writes: see `engine.entries`. Looking at boards that are not there stores nothing.
+        """
+
     async def around(
         self, board: Board, member: bytes, radius: int, *, metadata: bool = False
     ) -> Page | None: ...

@@ -75,6 +75,9 @@ class SortedSets:
     ) -> Page:
         return self._described(board, self._boards.members(*board, members), metadata)
 
+    async def look(self, board: Board, members: Sequence[bytes]) -> tuple[int, Page]:
+        return self._boards.look(*board, members)
+
     async def around(
         self, board: Board, member: bytes, radius: int, *, metadata: bool = False
     ) -> Page | None:

@@ -25,6 +25,7 @@ __all__ = [
     "DEPARTURE_SHARDS",
     "LIMIT_RULES",
     "LIVE_PREFIX",
+    "LOOKS",
     "META",
     "RULES",
     "SEASON",
@@ -60,6 +61,7 @@ BESIDE_BOARD = (
 )  # fmt: skip
 """What a board's key is followed by where the rest of a board lies; all of it goes with it."""
 
+LOOKS = b":looks"
 META = b":meta"
 RULES = b":rules"
 SEASON = b":season"

@@ -27,7 +27,7 @@ from realtime.backends.base import (
     Submission,
     Submit,
 )
-from realtime.backends.keys import BESIDE_BOARD, SEASON
+from realtime.backends.keys import BESIDE_BOARD, LOOKS, SEASON
 from realtime.backends.redis import boardscripts as scripts
 from realtime.backends.redis.boardscripts import (
     double,
@@ -45,6 +45,8 @@ __all__ = ["SortedSets"]
 
 GENERATION_KEPT = 30 * 24 * 3600 * 1_000_000
 """Microseconds for which it is known that a board was deleted."""
+LOOKS_KEPT = GENERATION_KEPT
+"""Microseconds for which the version of a look is known."""
 
 _new = tuple.__new__  # half the time of a named tuple's own constructor; a page has many rows
 
@@ -125,17 +127,15 @@ class SortedSets:
         self, board: Board, members: Sequence[bytes], *, metadata: bool = False
     ) -> Page:
         wanted = list(dict.fromkeys(members))
-        total, scores, ranks, indices, *notes = await self._ask(
-            scripts.MEMBERS, board, metadata, _flag(metadata), *wanted
-        )
-        rows = sorted(
-            (index, rank, member, float(score), note)
-            for index, rank, member, score, note in zip(
-                indices, ranks, wanted, scores, notes[0] if notes else repeat(None), strict=False
-            )
-            if score is not None
-        )
-        return Page(total, [_new(Entry, row[1:]) for row in rows])
+        answer = await self._ask(scripts.MEMBERS, board, metadata, _flag(metadata), *wanted)
+        return _chosen(wanted, *answer)
+
+    async def look(self, board: Board, members: Sequence[bytes]) -> tuple[int, Page]:
+        wanted = list(dict.fromkeys(members))
+        script, keys = scripts.asked(scripts.LOOK, board, False)
+        words = (*shown(board), b"%d" % LOOKS_KEPT, *wanted)
+        version, *answer = await self._calls.run(script, (*keys, board.key + LOOKS), *words)
+        return version, _chosen(wanted, *answer)
 
     async def around(
         self, board: Board, member: bytes, radius: int, *, metadata: bool = False
@@ -329,6 +329,25 @@ def _page(
         ranks = _shared_ranks(ranking.ranks == "dense", shared, first + 1, scores)
     cells = zip(ranks, rows[::2], scores, notes or repeat(None), strict=False)
     return Page(total, [_new(Entry, row) for row in cells])
+
+
+def _chosen(
+    wanted: list[bytes],
+    total: int,
+    scores: list[Score],
+    ranks: list[int],
+    indices: list[int],
+    notes: list[Any] | None = None,
+) -> Page:
+    """Of the members who are wanted those who are there, best first."""
+    rows = sorted(
+        (index, rank, member, float(score), note)
+        for index, rank, member, score, note in zip(
+            indices, ranks, wanted, scores, notes or repeat(None), strict=False
+        )
+        if score is not None
+    )
+    return Page(total, [_new(Entry, row[1:]) for row in rows])
 
 
 def _shared_ranks(dense: bool, shared: int, number: int, scores: list[float]) -> Iterator[int]:

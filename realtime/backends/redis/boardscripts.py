@@ -21,6 +21,7 @@ __all__ = [
     "AT_PERCENTILE",
     "DROP",
     "HISTOGRAM",
+    "LOOK",
     "MEMBERS",
     "ONWARD",
     "PAGE",
@@ -47,11 +48,12 @@ __all__ = [
 _RICH = ("_chunks", "_stored", "_rich", "_page")
 
 
-def _reading(name: str, *parts: str) -> dict[bool, Script]:
+def _reading(name: str, *parts: str, after: tuple[str, ...] = ()) -> dict[bool, Script]:
     """A script by whether the rules of the board are plain. A rich one may remove what is due,
-    or make anew what it finds things by; nothing is promised by that."""
-    plain = load(name, "_chunks", *parts, "_board", "_page", writes=False)
-    return {True: plain, False: load(name, *_RICH, writes=False)}
+    or make anew what it finds things by; nothing is promised by that. ``parts`` are what plain
+    ones need; what both do, comes ``after``."""
+    plain = load(name, "_chunks", *parts, "_board", "_page", *after, writes=False)
+    return {True: plain, False: load(name, *_RICH, *after, writes=False)}
 
 
 SUBMIT = load("board_submit", "_board", "_submit", writes=True)
@@ -70,7 +72,8 @@ PAGE = _reading("board_page")
 PAGE_BY_SCORE = _reading("board_page_by_score")
 AROUND = _reading("board_around")
 AROUND_SCORE = _reading("board_around_score")
-MEMBERS = _reading("board_members")
+MEMBERS = _reading("board_members", after=("_members",))
+LOOK = _reading("board_look", after=("_members",))
 AT_PERCENTILE = _reading("board_at")
 HISTOGRAM = _reading("board_histogram")
 ONWARD = _reading("board_onward", "_stored", "_board_passed")
