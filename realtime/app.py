@@ -34,7 +34,7 @@ from realtime.probe import SelfProbe
 from realtime.server import HttpBounds, cut_off_slow_requests
 from realtime.services import Services
 from realtime.services.feed import Feed
-from realtime.services.live import LiveBoards
+from realtime.services.live_channels import LiveChannels
 from realtime.settings import Settings
 from realtime.state import ServiceState
 from realtime.store import Store, open_store
@@ -79,8 +79,9 @@ class Application:
         self.tokens = Tokens.of(settings, self.services.revocations.covers)
         self.access = Access(settings.keys_path, tokens=self.tokens)
         self.hub = Hub(namespaces=self.services.channels.namespaces)
-        self.live = LiveBoards(
-            self.services, self.hub.is_watched, settings.leaderboard_live_interval
+        self.live = LiveChannels(
+            *(self.services, self.hub.is_watched, self.hub.deliver),
+            settings.leaderboard_live_interval,
         )
         options = WebSocketOptions.of(settings)
         self.webhooks = Webhooks.of(settings, self.store.backend)

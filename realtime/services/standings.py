@@ -66,6 +66,10 @@ class BoardReads:
         wanted = [name_bytes("member", member) for member in members]
         return await self._sets.members(await self._boards.get(board), wanted, metadata=metadata)
 
+    async def look(self, board: str, members: Sequence[bytes]) -> tuple[int, Page]:
+        """As ``members``, with a version: what has a higher one was seen later, on any node."""
+        return await self._sets.look(await self._boards.get(board), members)
+
     async def standing(self, board: str, member: str) -> Standing | None:
         return await self._sets.standing(
             await self._boards.get(board), name_bytes("member", member)

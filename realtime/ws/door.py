@@ -11,7 +11,7 @@ from uuid import uuid4
 from realtime.access import Access
 from realtime.services import Services
 from realtime.services.departures import Departures
-from realtime.services.live import LiveBoards
+from realtime.services.live_channels import LiveChannels
 from realtime.settings import Settings
 from realtime.tokens import TokenError
 from realtime.ws.clients import Clients
@@ -107,7 +107,7 @@ class Door:
     services: Services
     access: Access
     options: Options
-    live: LiveBoards
+    live: LiveChannels
     clients: Clients[Client] = field(default_factory=Clients)
     now: Callable[[], float] = time.time
     """Seconds since 1970: tokens say in these when they end."""

@@ -78,7 +78,7 @@ class _Start(NamedTuple):
     result: SubscribeResult
     had: Position
     snapshot: bytes | None = None
-    """Of a live board: what the client sees first."""
+    """Of a live leaderboard: what the client sees first."""
 
 
 class Subscriptions:
@@ -178,6 +178,7 @@ class Subscriptions:
             if found.watches:
                 steps.push_async_callback(self._door.joins.unwatch, channel)
             if last_here:
+                self._door.live.ended(channel)
                 # Not one await later: another client's subscribe must not be overtaken.
                 await self._channels.unsubscribe(channel)
         return True

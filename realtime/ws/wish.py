@@ -13,6 +13,7 @@ from msgspec import DecodeError
 
 from realtime.backends.base import Position
 from realtime.services.channels import LIVE_PREFIX
+from realtime.services.names import live_of
 from realtime.services.namespaces import Namespace, Recovery, SlowPolicy
 from realtime.tokens import ChannelOptions
 from realtime.ws import codes
@@ -123,12 +124,15 @@ def _is_positioned(request: Subscribe, namespace: Namespace, options: ChannelOpt
 
 def _takes_changes(request: Subscribe, namespace: Namespace) -> bool:
     """Raises Refused if it asks for what there is not. What may be dropped has to be whole."""
-    if not request.channel.startswith(LIVE_PREFIX):
+    name = live_of(request.channel)
+    if name is None:
         return False
     try:
         asked = wants_changes(request.data)
     except DecodeError:
         raise Refused(codes.BAD_REQUEST) from None
+    if asked and name.member is not None:
+        raise Refused(codes.BAD_REQUEST.because("a member is always shown whole: no mode delta"))
     return asked and namespace.slow is SlowPolicy.DISCONNECT
 
 

@@ -24,7 +24,7 @@ from realtime.http.rpc import Operations
 from realtime.server import HttpBounds
 from realtime.services import DEFAULT_NAMESPACES, Services
 from realtime.services.feed import Feed
-from realtime.services.live import LiveBoards
+from realtime.services.live_channels import LiveChannels
 from realtime.services.namespaces import Namespaces
 from realtime.state import ServiceState
 from realtime.streaming import refusal, streaming_http
@@ -89,7 +89,7 @@ class House:
     door: Door
     control: Control
     hub: Hub
-    live: LiveBoards
+    live: LiveChannels
     engine_clock: ManualClock
     state: ServerState
     port: int
@@ -198,7 +198,7 @@ async def _served(
     now = [1000.0]
     hub = Hub(lambda: now[0], services.channels.namespaces)
     hub.gate = gate
-    live = LiveBoards(services, hub.is_watched, interval=0)
+    live = LiveChannels(services, hub.is_watched, hub.deliver, interval=0)
     services.backend.channels.listen(hub.deliver, hub.lost)
     state = ServerState()
     door = Door(
@@ -254,4 +254,5 @@ async def _drained(built: House) -> None:
     hub = built.hub
     await built.until(lambda: len(built.door.clients) == 0 and not built.state.tasks)
     assert (hub.connections, hub.subscriptions, hub._topics) == (0, 0, {})
+    assert not built.live.members._boards
     assert not await built.services.channels.active()
