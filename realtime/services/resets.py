@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from realtime.backends.base import Entry
 
-__all__ = ["TOP", "Answer", "Nobody", "Reset", "Resets"]
+__all__ = ["TOP", "Answer", "Reset", "Resets"]
 
 TOP = 10
 """Entries that are told: who has won, and not the whole board."""
@@ -44,10 +44,3 @@ class Resets(Protocol):
 
     async def tell(self, reset: Reset, age: float) -> Answer:
         """Try once. ``age``: seconds since the first try that failed; 0 if none has."""
-
-
-class Nobody:
-    """Nobody is to be told, and so all is said."""
-
-    async def tell(self, reset: Reset, age: float) -> Answer:
-        return Answer(done=True, tried=False)

@@ -17,7 +17,10 @@ from typing import NamedTuple
 from realtime.backends.base import Backend, Board, Ranking, Submit
 from realtime.backends.keys import SEASON_INDEX
 
-__all__ = ["Due", "SeasonIndex"]
+__all__ = ["NEVER", "Due", "SeasonIndex"]
+
+NEVER = 2**53 - 1
+"""An instant that does not come; the greatest that a score holds exactly."""
 
 _INDEX = Board(SEASON_INDEX, Ranking(descending=False, keep="latest"))
 
@@ -63,11 +66,26 @@ class SeasonIndex:
         page = await self._sets.page(_INDEX, 0, limit)
         return [Due(entry.member.decode(), int(entry.score)) for entry in page.entries]
 
+    async def move(self, board: str, seen: int, to: int) -> bool:
+        """Set the instant, and whether it was as it had been seen; else somebody has said
+        something meanwhile, which is no longer there."""
+        return await self._move(board, to) == seen
+
     async def claim(self, due: Due, until: int) -> bool:
-        """Whether the board is ours until then; False: somebody else has it, or had it."""
-        entry = Submit(due.board.encode(), until)
-        (answer,) = await self._sets.submit(_INDEX, [entry])
-        return answer.previous_score == due.at
+        """Whether the board is ours until then. If not, somebody else was faster."""
+        found = await self._move(due.board, until)
+        if found == due.at:
+            return True
+        if found is None:
+            await self.remove(due.board)
+        else:
+            await self._move(due.board, found)  # what it was: their lease, or the next instant
+        return False
+
+    async def _move(self, board: str, to: int) -> int | None:
+        """What it was before."""
+        (answer,) = await self._sets.submit(_INDEX, [Submit(board.encode(), to)])
+        return None if answer.previous_score is None else int(answer.previous_score)
 
     def _tell(self) -> None:
         for listener in self._listeners:

@@ -9,7 +9,7 @@ from typing import Self
 from realtime.backends.base import Backend
 from realtime.metrics import Probe
 from realtime.services.departures import Departures
-from realtime.services.resets import Nobody, Resets
+from realtime.services.resets import Resets
 from realtime.settings import Settings
 from realtime.webhooks.delivery import Delivery, probes
 from realtime.webhooks.endpoint import Endpoint
@@ -30,7 +30,7 @@ class Webhooks:
     def of(cls, settings: Settings, backend: Backend) -> Self:
         """Raises SettingsError if there is to be a secret and it cannot be read."""
         if settings.webhook_url is None:
-            return cls(None, Nobody(), None, None)
+            return cls(None, None, None, None)
         timeout = settings.webhook_timeout
         departures = Departures(backend, debounce=settings.webhook_debounce, lease=LEASE * timeout)
         most = AT_ONCE + RESETS_AT_ONCE
@@ -45,14 +45,14 @@ class Webhooks:
     def __init__(
         self,
         departures: Departures | None,
-        resets: Resets,
+        resets: Resets | None,
         sender: Sender | None,
         delivery: Delivery | None,
     ) -> None:
         self.departures = departures
         """Where doors say who comes and goes; None if nobody is to be told."""
         self.resets = resets
-        """Where the keeper of seasons says which have ended."""
+        """Where the keeper of seasons says which have ended; likewise."""
         self._sender = sender
         self._delivery = delivery
 
