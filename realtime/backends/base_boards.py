@@ -82,13 +82,6 @@ class SortedSetReads(Protocol):
     ) -> Page:
         """The entries of those members who are on the board, best first, with global ranks."""
 
-    async def look(self, board: Board, members: Sequence[bytes]) -> tuple[int, Page]:
-        """As ``members``, with a version: what has a higher one was seen later, on any node.
-
-        Versions go on growing when the board is deleted, and when a store has lost its latest
-        writes: see `engine.entries`. Looking at boards that are not there stores nothing.
-        """
-
     async def around(
         self, board: Board, member: bytes, radius: int, *, metadata: bool = False
     ) -> Page | None: ...
@@ -134,6 +127,13 @@ class SortedSets(SortedSetReads, Protocol):
 
     async def remove(self, board: Board, member: bytes) -> bool: ...
 
+    async def look(self, board: Board, members: Sequence[bytes]) -> tuple[int, Page]:
+        """As ``members``, with a version: what has a higher one was seen later, on any node.
+
+        Versions go on growing when the board is deleted, and when a store has lost its latest
+        writes: see `engine.entries`. Looking at boards that are not there stores nothing.
+        """
+
     async def drop(self, board: Board) -> bool:
         """Delete it and all that lies beside it; whether there was anything. It is remembered
         for a month, see ``Onward.generation``."""
@@ -163,5 +163,5 @@ class SortedSets(SortedSetReads, Protocol):
         """Close season ``number``, if the board is in it and it is over, and begin the next one.
 
         None: somebody else has, or it is not over; nothing was changed. With ``force`` it ends
-        now. ``rules`` are kept for whoever reads it. O(1), and what is due by then.
+        now. ``rules`` are kept for whoever reads it. O(1), and what is due.
         """
