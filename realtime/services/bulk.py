@@ -21,7 +21,8 @@ from realtime.services.names import name_bytes
 __all__ = ["PIECE", "UNDER_WAY", "Bulk", "Loaded", "Numbered", "Refused"]
 
 PIECE = 250
-"""Entries per step: about 2 ms of a store's time, which is how long others wait for theirs."""
+"""Entries per step: about 2 ms of a store's time, which is how long others wait for theirs. Each
+view of a board takes its share."""
 
 UNDER_WAY = 4
 """Pieces that a store which is elsewhere is sent without waiting for its answers."""
@@ -65,7 +66,8 @@ class Bulk:
 
         Raises BackendUnavailable, and then some of the entries may have counted.
         """
-        pieces = [entries[at : at + PIECE] for at in range(0, len(entries), PIECE)]
+        size = PIECE // (1 + len((await self._leaderboards.seasons(board)).views))
+        pieces = [entries[at : at + size] for at in range(0, len(entries), size)]
         if await self._is_one_by_one(board):
             done = [await self._load(board, piece) for piece in pieces]
         else:

@@ -121,8 +121,9 @@ class SeasonRules:
 NO_SEASONS = SeasonRules()
 
 
-def check_seasons(board: str, rules: SeasonRules, now: int) -> None:
-    """Raises InvalidInput for rules of a board that make no sense, as of ``now``."""
+def check_seasons(board: str, rules: SeasonRules, now: int) -> SeasonRules:
+    """The rules of a board as they are kept. Raises InvalidInput if they make no sense, as of
+    ``now``."""
     check_zone(rules.timezone)
     if rules.reset is not None and rules.resets is not None:
         raise InvalidInput("reset and resets cannot be combined", path="$.resets")
@@ -135,6 +136,8 @@ def check_seasons(board: str, rules: SeasonRules, now: int) -> None:
     if rules.reset is not None:
         _check_cron(rules, now)
     _check_resets(rules.resets or ())
+    reset = None if rules.reset is None else " ".join(rules.reset.split())
+    return replace(rules, reset=reset, views=tuple([one for one in VIEWS if one in rules.views]))
 
 
 def view_name(board: str, view: View) -> str:

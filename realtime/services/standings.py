@@ -1,7 +1,6 @@
 """Reading leaderboards: pages, neighbours, shares, all of one board at one instant.
 
-The rules of a board lie in a hash beside it. They are read once and kept until they change,
-and every step passes them to the store with the board's key.
+The rules of a board are passed to the store with every step, see `realtime.services.rolling`.
 """
 
 from __future__ import annotations
@@ -10,15 +9,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import inf
 
-from realtime.backends.base import Backend, Board, Histogram, Page, Ranking, Standing
-from realtime.backends.keys import RULES, board_key
+from realtime.backends.base import Histogram, Page, Ranking, Standing
 from realtime.errors import InvalidInput
-from realtime.services.boardrules import ranking_of
-from realtime.services.cached import cached
 from realtime.services.cursors import START, Cursor
 from realtime.services.names import name_bytes
+from realtime.services.rolling import SeasonalBoards
 
-__all__ = ["MAX_BUCKETS", "BoardReads", "json_score", "rules_key"]
+__all__ = ["MAX_BUCKETS", "BoardReads", "json_score"]
 
 MAX_BUCKETS = 1_000
 
@@ -28,20 +25,15 @@ def json_score(score: float) -> float:
     return int(score) if -(2**53) < score < 2**53 and score == int(score) else score
 
 
-class BoardReads:
+class BoardReads(SeasonalBoards):
     """Every method may raise InvalidInput for a name, and BackendUnavailable."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._sets = backend.sorted_sets
-        self._hashes = backend.hashes
-        self._boards = cached(backend, self._load, rules_key)
 
     async def rules(self, board: str) -> Ranking:
         """The rules in force; the defaults for a board never configured."""
-        return (await self._boards.get(board)).ranking
+        return (await self._boards.get(board)).target.ranking
 
     async def size(self, board: str) -> int:
-        return await self._sets.size(await self._boards.get(board))
+        return await self._sets.size(await self._target(board))
 
     async def page(
         self,
@@ -54,7 +46,7 @@ class BoardReads:
         metadata: bool = False,
     ) -> Page:
         """Entries from ``offset``, best first; with bounds, of those within the scores."""
-        target = await self._boards.get(board)
+        target = await self._target(board)
         if minimum is None and maximum is None:
             return await self._sets.page(target, offset, limit, metadata=metadata)
         low = -inf if minimum is None else minimum
@@ -64,23 +56,21 @@ class BoardReads:
     async def members(self, board: str, members: Sequence[str], *, metadata: bool = False) -> Page:
         """The entries of some members, those absent left out, best first with global ranks."""
         wanted = [name_bytes("member", member) for member in members]
-        return await self._sets.members(await self._boards.get(board), wanted, metadata=metadata)
+        return await self._sets.members(await self._target(board), wanted, metadata=metadata)
 
     async def look(self, board: str, members: Sequence[bytes]) -> tuple[int, Page]:
         """As ``members``, with a version: what has a higher one was seen later, on any node."""
-        return await self._sets.look(await self._boards.get(board), members)
+        return await self._sets.look(await self._target(board), members)
 
     async def standing(self, board: str, member: str) -> Standing | None:
-        return await self._sets.standing(
-            await self._boards.get(board), name_bytes("member", member)
-        )
+        return await self._sets.standing(await self._target(board), name_bytes("member", member))
 
     async def around(
         self, board: str, member: str, radius: int, *, metadata: bool = False
     ) -> Page | None:
         """The member with ``radius`` others on either side; a full page at the ends too."""
         return await self._sets.around(
-            await self._boards.get(board), name_bytes("member", member), radius, metadata=metadata
+            await self._target(board), name_bytes("member", member), radius, metadata=metadata
         )
 
     async def around_score(
@@ -88,7 +78,7 @@ class BoardReads:
     ) -> Page:
         """``radius`` entries that are better than a score, and ``radius`` that are not."""
         return await self._sets.around_score(
-            await self._boards.get(board), score, radius, metadata=metadata
+            await self._target(board), score, radius, metadata=metadata
         )
 
     async def onward(
@@ -98,7 +88,7 @@ class BoardReads:
 
         Raises InvalidInput; Gone if the board was deleted since; Conflict if its order changed.
         """
-        target = await self._boards.get(board)
+        target = await self._target(board)
         after = None if cursor == START else Cursor.read(board, cursor)
         position = None if after is None else after.position
         found = await self._sets.onward(target, position, limit, metadata=metadata)
@@ -112,13 +102,13 @@ class BoardReads:
         """The last entry of which so many per cent stand no better, if there are entries."""
         if not 0 <= percentile <= 100:
             raise InvalidInput("a percentile is within 0..100")
-        return await self._sets.at_percentile(await self._boards.get(board), percentile)
+        return await self._sets.at_percentile(await self._target(board), percentile)
 
     async def count(self, board: str, minimum: float | None, maximum: float | None) -> int:
         """How many entries have a score within the bounds, both included."""
         low = -inf if minimum is None else minimum
         high = inf if maximum is None else maximum
-        page = await self._sets.page_by_score(await self._boards.get(board), low, high, 0, 0)
+        page = await self._sets.page_by_score(await self._target(board), low, high, 0, 0)
         return page.total
 
     async def histogram(self, board: str, bounds: Sequence[float] | int) -> Histogram:
@@ -130,13 +120,4 @@ class BoardReads:
             bounds = [bound + 0.0 for bound in bounds]
             if any(low >= high for low, high in pairwise(bounds)):
                 raise InvalidInput("the bounds of a histogram ascend")
-        return await self._sets.histogram(await self._boards.get(board), bounds)
-
-    async def _load(self, board: str) -> Board:
-        key = board_key(name_bytes("board", board))
-        fields = await self._hashes.get(rules_key(board))
-        return Board(key, Ranking() if fields is None else ranking_of(fields))
-
-
-def rules_key(board: str) -> bytes:
-    return board_key(name_bytes("board", board)) + RULES
+        return await self._sets.histogram(await self._target(board), bounds)

@@ -175,6 +175,12 @@ def test_what_makes_sense_is_accepted() -> None:
         check_seasons("arcade", rules, NOW)
 
 
+def test_what_is_accepted_is_kept_in_one_form() -> None:
+    rules = SeasonRules(reset="  0 0\t* *  1 ", views=("all-time", "daily"))
+    kept = check_seasons("arcade", rules, NOW)
+    assert kept == SeasonRules(reset="0 0 * * 1", views=("daily", "all-time"))
+
+
 @pytest.mark.parametrize(
     ("board", "name"),
     [

@@ -1,0 +1,158 @@
+"""The rules of a board while it is live, its views, and its end.
+
+The rules lie in a hash beside the board. They are read once and kept until they change, and
+every step passes them to the store with the board's key. A view has a hash of its own, so that
+it is read like any board; it says whose view it is. Who writes goes by the hash of the board,
+which names the views.
+
+Both are set here, in steps that may be done again if they were broken off in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+
+from realtime.backends.base import Board, Ranking
+from realtime.backends.keys import BESIDE_BOARD, SEASONS, archive_key
+from realtime.errors import Conflict, InvalidInput
+from realtime.services.boardrules import fields_of
+from realtime.services.rolling import Configured, configured, rules_key
+from realtime.services.seasons import NO_SEASONS, VIEWS, SeasonRules, check_seasons, view_name
+from realtime.services.standings import BoardReads
+from realtime.services.turns import give_way
+
+__all__ = ["BoardSetup"]
+
+HEARD = 0.25
+"""Seconds in which all processes on a store have heard of a change: a round trip, and patience."""
+
+
+class BoardSetup(BoardReads):
+    """Sets the rules of boards."""
+
+    async def configure(
+        self, board: str, ranking: Ranking, seasons: SeasonRules = NO_SEASONS
+    ) -> Ranking:
+        """Set the rules, and bring what is there in line with them, a slice at a time.
+
+        What each change does stands in docs/leaderboards.md. Where there is nothing to do it
+        costs a few look-ups, otherwise O(entries). If it is broken off, do it again. Raises
+        InvalidInput, and Conflict for a view, or if a view is to have the name of another board.
+        """
+        old = await self._own(board)
+        _check_rules(ranking)
+        _, now = await self._sets.season(old.target)
+        new = configured(board, ranking, check_seasons(board, seasons, now))
+        for view in new.views:
+            await self._check_free(board, view)
+        await self._adopt(old, new)
+        for view in new.views:
+            await self._adopt(await self._boards.get(view.name), view)
+        await self._end_views(board, besides=new.views)
+        return new.target.ranking
+
+    async def drop(self, board: str) -> bool:
+        """Delete the board, its rules, views and archives and all that belongs to it; whether
+        there was anything."""
+        found = await self._own(board)
+        if found.views:
+            await self._hashes.patch(rules_key(board), {}, [b"views"])
+            self._boards.forget(board)
+        dropped = await self._end_views(board)
+        return await self._end(found) or dropped
+
+    async def _check_free(self, board: str, view: Configured) -> None:
+        there = await self._boards.get(view.name)
+        if there.seasons.view_of == board:
+            return
+        if await self._hashes.get(rules_key(view.name)) or await self._sets.size(there.target):
+            raise Conflict(
+                f"there is a board {view.name} that is no view; delete it first", path="$.views"
+            )
+
+    async def _adopt(self, old: Configured, new: Configured) -> None:
+        """Replace the rules of one board, and bring its entries in line."""
+        was, ranking, key = old.target.ranking, new.target.ranking, new.target.key
+        await self._catch_up(old)  # what is over is over by the rules it was played by
+        if was.entry_ttl != ranking.entry_ttl:
+            await self._adapt(Board(key, replace(ranking, entry_ttl=None)))
+        if was.ties != ranking.ties:
+            await self._sets.size(old.target)  # finds what a store of another kind left behind
+        await self._adapt(new.target)
+        await self._begin(new)
+        await self._hashes.put(rules_key(new.name), fields_of(ranking, new.seasons))
+        self._boards.put(new.name, new)
+        if not self._alone and _is_stored_otherwise(old, new):
+            await asyncio.sleep(HEARD)
+        await self._adapt(new.target)  # what came in by the old rules meanwhile
+        await self._schedule(new)
+        self._changed(new.name)
+
+    async def _begin(self, new: Configured) -> None:
+        """The first season, before anybody can miss it."""
+        season, now = await self._sets.season(new.target)
+        if season is None and new.seasons.seasonal:
+            await self._sets.set_season(new.target, new.seasons.after(now))
+
+    async def _end_views(self, board: str, besides: tuple[Configured, ...] = ()) -> bool:
+        """Delete the views of a board that it is to have no more; whether there were any."""
+        kept = {view.name for view in besides}
+        gone = [view for view in await self._views_of(board) if view.name not in kept]
+        if gone and not self._alone:
+            await asyncio.sleep(HEARD)  # until nobody submits to them any more
+        for view in gone:
+            await self._end(view)
+        return bool(gone)
+
+    async def _views_of(self, board: str) -> list[Configured]:
+        """Those that say so, whether or not the board still names them."""
+        found = [await self._boards.get(name) for name in _view_names(board)]
+        return [view for view in found if view.seasons.view_of == board]
+
+    async def _end(self, found: Configured) -> bool:
+        """Delete one board; whether there was anything. The archives go last: until then the
+        board can be deleted again."""
+        dropped = await self._sets.drop(found.target)
+        self._boards.forget(found.name)
+        await self._end_archives(found)
+        await self.season_index.remove(found.name)
+        self._changed(found.name)
+        return dropped
+
+    async def _end_archives(self, found: Configured) -> None:
+        key = found.target.key
+        for season in await self.closed(found.name):
+            archive = archive_key(key, season.number)
+            await self._values.delete(archive, *(archive + end for end in BESIDE_BOARD))
+        await self._values.delete(key + SEASONS)
+
+    async def _adapt(self, target: Board) -> None:
+        start: int | None = 0
+        while (start := await self._sets.adapt(target, start or 0)) is not None:
+            await give_way()
+
+
+def _view_names(board: str) -> Iterator[str]:
+    for view in VIEWS:
+        with suppress(InvalidInput):
+            yield view_name(board, view)
+
+
+def _check_rules(ranking: Ranking) -> None:
+    low, high = ranking.min_score, ranking.max_score
+    if low is not None and high is not None and low > high:
+        raise InvalidInput("min_score must not be above max_score", path="$.min_score")
+
+
+def _is_stored_otherwise(old: Configured, new: Configured) -> bool:
+    """Whether entries brought in by the old rules are not as the new ones want them, or may be
+    of the wrong season."""
+    was, ranking = old.target.ranking, new.target.ranking
+    return (
+        was.entry_ttl != ranking.entry_ttl
+        or (was.ties, ranking.ties) == ("first", "member")
+        or old.seasons != new.seasons
+    )
