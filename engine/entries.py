@@ -71,10 +71,8 @@ class Entries:
         self._values = core.keyspace.values
         self._deadlines = core.keyspace.deadlines
 
-    def find(
-        self, key: bytes, ranking: Ranking, now: int, due: int | None = None
-    ) -> SortedSet | None:
-        """The board, of the kind that its rules want, with nothing on it that is due (by now).
+    def find(self, key: bytes, ranking: Ranking, now: int) -> SortedSet | None:
+        """The board, of the kind that its rules want, with nothing on it that is due.
 
         O(1), and what is due; if the board was stored by other rules, or has been loaded and is
         looked at for the first time, O(n): see `PlacedSet`.
@@ -89,9 +87,7 @@ class Entries:
                 self._drop_rest(key)
             return None
         board = self.as_wanted(key, board, ranking)
-        if ranking.entry_ttl is not None and not self._drop_due(
-            key, board, now if due is None else due
-        ):
+        if ranking.entry_ttl is not None and not self._drop_due(key, board, now):
             return None
         return board
 
@@ -222,13 +218,13 @@ class Entries:
 
     # The end of a board
 
-    def put_away(self, key: bytes, archive: bytes, ranking: Ranking, due: int, now: int) -> int:
-        """Let the entries, but for those that should have left by ``due``, lie under another key
-        for good; how many they are. Their ids stay, so that each still counts once.
+    def put_away(self, key: bytes, archive: bytes, ranking: Ranking, now: int) -> int:
+        """Let the entries lie under another key, for good; how many they are. The ids of submits
+        stay, so that each still counts once.
 
         O(1), and what is due. Whoever goes on reading after a position can tell, see ``onward``.
         """
-        board = self.find(key, ranking, now, due)
+        board = self.find(key, ranking, now)
         self._core.delete(key + TTL)
         for end in (b"", META):
             self._core.delete(archive + end)

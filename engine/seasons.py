@@ -87,14 +87,15 @@ class BoardSeasons(BoardReads):
         """Close the season ``number`` and begin the next one.
 
         None, and nothing was changed, if the board is in another season or this one is not over.
-        With ``force`` one that is not over ends now. O(1), and to remove what is due by its end.
+        With ``force`` one that is not over ends now. The next one begins at ``begins``, and no
+        earlier than this one ended. O(1), and to remove what is due.
         """
         now = self._clock()
         season = self._season(key, now)
         if season is None or season.number != number or not (force or _is_over(season, now)):
             return None
         ended = max(season.began, now if season.ends is None else min(now, season.ends))
-        size = self._entries.put_away(key, key + ARCHIVE % number, ranking, ended, now)
+        size = self._entries.put_away(key, key + ARCHIVE % number, ranking, now)
         self._hashes.remove(key + SEASONS, [note % number for note in NOTES], now)
         row = b"%d %d %d %b" % (season.began, ended, size, rules)
         self._hashes.update(key + SEASONS, {b"%d" % number: row}, now)

@@ -163,5 +163,6 @@ class SortedSets(SortedSetReads, Protocol):
         """Close season ``number``, if the board is in it and it is over, and begin the next one.
 
         None: somebody else has, or it is not over; nothing was changed. With ``force`` it ends
-        now. ``rules`` are kept for whoever reads it. O(1), and what is due.
+        now. The next one begins at ``begins``, and no earlier than this one ended. ``rules`` are
+        kept for whoever reads it. O(1), and what is due.
         """
