@@ -31,10 +31,14 @@ from realtime.http.problem import problem
 from realtime.http.rpc import Operations
 from realtime.metrics import Probe
 from realtime.probe import SelfProbe
+from realtime.season_probes import season_probes
 from realtime.server import HttpBounds, cut_off_slow_requests
 from realtime.services import Services
+from realtime.services.archives import Archives
 from realtime.services.feed import Feed
 from realtime.services.live_channels import LiveChannels
+from realtime.services.season_care import SeasonCare
+from realtime.services.season_keeper import SeasonKeeper
 from realtime.settings import Settings
 from realtime.state import ServiceState
 from realtime.store import Store, open_store
@@ -85,6 +89,7 @@ class Application:
         )
         options = WebSocketOptions.of(settings)
         self.webhooks = Webhooks.of(settings, self.store.backend)
+        self.seasons = self._season_keeper()
         self.door = Door(
             *(self.hub, self.services, self.access, options, self.live),
             departures=self.webhooks.departures,
@@ -111,7 +116,7 @@ class Application:
             snapshots=self.store.snapshots,
             backups=self.store.backups,
             clients=self.governor,
-            probes=[*self.store.probes(), *_probes(self), *self.webhooks.probes()],
+            probes=[*self.store.probes(), *_probes(self), *self._probes_of_tasks()],
         )
         self._operations = Operations(self.http.dispatcher)
 
@@ -178,7 +183,7 @@ class Application:
     def background(self, server: GracefulServer) -> list[Coroutine[object, object, None]]:
         """What runs beside the doors, each until it is cancelled."""
         own = [self.live.run(), self.hub.run(), self.tokens.run(), self._keep_house(server)]
-        own += [self.streams.emulation.run(), self.governor.run()]
+        own += [self.streams.emulation.run(), self.governor.run(), self.seasons.run()]
         return [*own, self.probe.run(), *self.webhooks.background(), *self.store.background()]
 
     async def _keep_house(self, server: GracefulServer) -> None:
@@ -195,6 +200,14 @@ class Application:
                 self.state.amiss = self.probe.amiss
                 self.collector.tick()
 
+    def _season_keeper(self) -> SeasonKeeper:
+        backend, boards = self.store.backend, self.services.leaderboards
+        care = SeasonCare(backend, boards, Archives(backend), self.webhooks.resets)
+        return SeasonKeeper(backend, boards, care)
+
+    def _probes_of_tasks(self) -> list[Probe]:
+        return [*self.webhooks.probes(), *season_probes(self.seasons.figures)]
+
     def close_doors(self) -> None:
         """Let nobody in any more who would stay; what has begun goes on."""
         self.state.leaving = True
@@ -204,6 +217,7 @@ class Application:
     async def close(self) -> None:
         """Write what is unwritten. The doors are closed by now. Raises SnapshotError."""
         self.state.ready, self.state.reason = False, "shutting down"
+        await self.seasons.close()
         await self.webhooks.close()
         await self.services.revocations.close()
         await self.control.close()
