@@ -23,6 +23,7 @@ from realtime.http import (
     limit_rules,
     limits,
     namespaces,
+    seasons,
     sessions,
     standings,
     tokens,
@@ -49,6 +50,7 @@ __all__ = ["OPERATIONS", "Options", "build"]
 OPERATIONS: tuple[Operation, ...] = (
     *leaderboards.OPERATIONS,
     *boards.OPERATIONS,
+    *seasons.OPERATIONS,
     *standings.OPERATIONS,
     *bulk.OPERATIONS,
     *counters.OPERATIONS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -9,15 +10,24 @@ from msgspec import Meta
 from realtime.backends.base import Keep, Ranking, Ranks, Ties
 from realtime.http.leaderboard_shapes import READ, TAG, BoardPath
 from realtime.http.operation import Answer, Body, Example, Scope, operation
-from realtime.http.values import BoardName, Score, Seconds, seconds
+from realtime.http.values import BoardName, Score, Seconds, instant, instant_of, seconds
 from realtime.services.durations import microseconds
 from realtime.services.leaderboards import Leaderboards
+from realtime.services.seasons import (
+    MAX_ARCHIVES,
+    MAX_CRON,
+    MAX_RESETS,
+    VIEWS,
+    SeasonRules,
+    View,
+)
 from realtime.services.standings import json_score
 
-__all__ = ["OPERATIONS", "BoardPath"]
+__all__ = ["ADMIN", "OPERATIONS", "BoardPath"]
 
 ADMIN = Scope(TAG, "admin")
 
+Instant = Annotated[datetime, Meta(tz=True)]
 Order = Literal["desc", "asc"]
 
 
@@ -57,6 +67,53 @@ class Rules(Body):
     authoritative: Annotated[
         bool, Meta(description="Users with tokens may not change entries, only API keys may.")
     ] = False
+    reset: (
+        Annotated[
+            str,
+            Meta(
+                min_length=9,
+                max_length=MAX_CRON,
+                description="When seasons end: a cron expression of five fields, as Debian's "
+                "cron reads them.",
+                examples=["0 0 * * 1"],
+            ),
+        ]
+        | None
+    ) = None
+    resets: (
+        Annotated[
+            list[Instant],
+            Meta(
+                max_length=MAX_RESETS,
+                description="Instead of `reset`: the ascending instants at which seasons end. "
+                "None of them: seasons are closed by hand.",
+            ),
+        ]
+        | None
+    ) = None
+    timezone: Annotated[
+        str,
+        Meta(
+            max_length=255,
+            description="Of `reset` and of `views`: a name of the IANA database.",
+            examples=["Europe/Berlin"],
+        ),
+    ] = "UTC"
+    archives: Annotated[
+        int, Meta(ge=0, le=MAX_ARCHIVES, description="How many closed seasons are kept.")
+    ] = 1
+    archive_ttl: (
+        Annotated[Seconds, Meta(description="Closed seasons are kept no longer than this.")] | None
+    ) = None
+    views: Annotated[
+        tuple[View, ...],
+        Meta(
+            max_length=len(VIEWS),
+            description="Boards that get every score of this one, and begin anew each day, week "
+            "or month, or never: `{arcade}:daily` for the board `arcade`.",
+            extra_json_schema={"uniqueItems": True},
+        ),
+    ] = ()
 
 
 class Board(Answer):
@@ -73,12 +130,20 @@ class Board(Answer):
     max_score: Score | None
     entry_ttl: Seconds | None
     authoritative: bool
+    reset: str | None
+    resets: list[datetime] | None
+    timezone: str
+    archives: Annotated[int, Meta(ge=0, le=MAX_ARCHIVES)]
+    archive_ttl: Seconds | None
+    views: list[View]
+    view_of: Annotated[BoardName, Meta(description="The board that this is a view of.")] | None
 
 
 _EXAMPLE_BOARD = (
     '{"board":"arcade","size":3,"order":"desc","keep":"best","ties":"member",'
     '"ranks":"ordinal","max_entries":null,"min_score":0,"max_score":null,"entry_ttl":null,'
-    '"authoritative":false}'
+    '"authoritative":false,"reset":null,"resets":null,"timezone":"UTC","archives":1,'
+    '"archive_ttl":null,"views":[],"view_of":null}'
 )
 
 
@@ -92,7 +157,8 @@ _EXAMPLE_BOARD = (
 )
 async def configure_board(leaderboards: Leaderboards, path: BoardPath, body: Rules) -> Board:
     """What is left out gets its default. A change takes effect on entries that are there, too:
-    docs/leaderboards.md says what each one does."""
+    docs/leaderboards.md says what each one does. Views have the rules of their board: 409 for
+    those of a view, and where a view would have the name of a board that there is."""
     ranking = Ranking(
         descending=body.order == "desc",
         keep=body.keep,
@@ -104,8 +170,8 @@ async def configure_board(leaderboards: Leaderboards, path: BoardPath, body: Rul
         entry_ttl=None if body.entry_ttl is None else microseconds("entry_ttl", body.entry_ttl),
         authoritative=body.authoritative,
     )
-    await leaderboards.configure(path.board, ranking)
-    return _board(path.board, ranking, await leaderboards.size(path.board))
+    await leaderboards.configure(path.board, ranking, _seasons(body))
+    return await _board(leaderboards, path.board)
 
 
 @operation(
@@ -118,8 +184,7 @@ async def configure_board(leaderboards: Leaderboards, path: BoardPath, body: Rul
 )
 async def read_board(leaderboards: Leaderboards, path: BoardPath) -> Board:
     """A board that was never configured has the defaults."""
-    ranking = await leaderboards.rules(path.board)
-    return _board(path.board, ranking, await leaderboards.size(path.board))
+    return await _board(leaderboards, path.board)
 
 
 @operation(
@@ -130,14 +195,30 @@ async def read_board(leaderboards: Leaderboards, path: BoardPath) -> Board:
     summary="Delete a board",
 )
 async def delete_board(leaderboards: Leaderboards, path: BoardPath) -> None:
-    """Its entries, their metadata and its rules. 204 also if there was nothing."""
+    """Its entries, their metadata and its rules, its views, and all its seasons. 204 also if there
+    was nothing; 409 for a view."""
     await leaderboards.drop(path.board)
 
 
 OPERATIONS = (configure_board, read_board, delete_board)
 
 
-def _board(board: str, ranking: Ranking, size: int) -> Board:
+def _seasons(body: Rules) -> SeasonRules:
+    ttl = body.archive_ttl
+    return SeasonRules(
+        reset=body.reset,
+        resets=None if body.resets is None else tuple(map(instant_of, body.resets)),
+        timezone=body.timezone,
+        archives=body.archives,
+        archive_ttl=None if ttl is None else microseconds("archive_ttl", ttl),
+        views=body.views,
+    )
+
+
+async def _board(leaderboards: Leaderboards, board: str) -> Board:
+    ranking = await leaderboards.rules(board)
+    rules = await leaderboards.seasons(board)
+    size = await leaderboards.size(board)
     low, high = ranking.min_score, ranking.max_score
     return Board(
         board=board,
@@ -151,4 +232,11 @@ def _board(board: str, ranking: Ranking, size: int) -> Board:
         max_score=None if high is None else json_score(high),
         entry_ttl=None if ranking.entry_ttl is None else seconds(ranking.entry_ttl),
         authoritative=ranking.authoritative,
+        reset=rules.reset,
+        resets=None if rules.resets is None else [instant(one) for one in rules.resets],
+        timezone=rules.timezone,
+        archives=rules.archives,
+        archive_ttl=None if rules.archive_ttl is None else seconds(rules.archive_ttl),
+        views=list(rules.views),
+        view_of=rules.view_of,
     )

@@ -25,10 +25,12 @@ __all__ = [
     "VersionEpoch",
     "compact",
     "instant",
+    "instant_of",
     "seconds",
 ]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _NO_CONTROLS = {"pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"}
 """For the documents: the services check it, together with what no pattern can say."""
 _RULE = "1 to 255 bytes of UTF-8, no control characters"
@@ -74,6 +76,11 @@ def compact(raw: Raw) -> bytes:
 def instant(microseconds: int) -> datetime:
     """Microseconds since 1970 as the API shows them: RFC 3339 in UTC."""
     return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def instant_of(moment: datetime) -> int:
+    """The other way round; ``moment`` knows its time zone."""
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def seconds(microseconds: int) -> float:
