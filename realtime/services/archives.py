@@ -14,28 +14,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import TypeVar
 
-from realtime.backends.base import (
-    Backend,
-    Board,
-    EntryPosition,
-    Histogram,
-    Onward,
-    Page,
-    SortedSetReads,
-    SortedSets,
-    Standing,
-)
+from realtime.backends.base import Backend, Board, Page, SortedSetReads, SortedSets
 from realtime.backends.keys import SEASONS, archive_key, board_key
 from realtime.errors import NotFound
+from realtime.services.askedsets import AskedSets
 from realtime.services.names import name_bytes
 from realtime.services.packedsets import BLOCK, HEAD, INDEX, SALT_KEY, Edition, PackedSets, Shelf
 from realtime.services.packing import ROWS, SALT, Damaged, Head, Packing, blocks_of
 from realtime.services.rolling import ClosedSeason
+from realtime.services.turns import give_way
 
 __all__ = ["Archives"]
 
@@ -98,7 +90,7 @@ class Archives:
         keys = _keys(key, blocks_of(season.size, rows))
         while some := list(islice(keys, AT_ONCE)):
             await self._values.delete(*some)
-            await asyncio.sleep(0)
+            await give_way()
         fields = [b"%d", b"%d:packed", b"%d:told"]
         names = [field % season.number for field in fields]
         await self._hashes.patch(_seasons_key(board), {}, names)
@@ -141,86 +133,28 @@ class Archives:
         return await self._values.get(key + SALT_KEY) or drawn
 
 
-class _ArchivedSets:
-    """What `realtime.backends.base.SortedSetReads` has, of one season that has entries."""
+class _ArchivedSets(AskedSets):
+    """Of one season that has entries."""
 
     def __init__(self, sets: SortedSets, shelf: Shelf, of: Edition) -> None:
         self._sets = sets
         self._shelf = shelf
         self._of = of
 
-    async def size(self, board: Board) -> int:
-        return await self._ask(board, lambda sets: sets.size(board))
-
-    async def standing(self, board: Board, member: bytes) -> Standing | None:
-        return await self._ask(board, lambda sets: sets.standing(board, member))
-
-    async def page(self, board: Board, offset: int, limit: int, *, metadata: bool = False) -> Page:
-        return await self._ask(
-            board, lambda sets: sets.page(board, offset, limit, metadata=metadata)
-        )
-
-    async def page_by_score(
-        self,
-        board: Board,
-        minimum: float,
-        maximum: float,
-        offset: int,
-        limit: int,
-        *,
-        metadata: bool = False,
-    ) -> Page:
-        return await self._ask(
-            board,
-            lambda sets: sets.page_by_score(
-                board, minimum, maximum, offset, limit, metadata=metadata
-            ),
-        )
-
-    async def members(
-        self, board: Board, members: Sequence[bytes], *, metadata: bool = False
-    ) -> Page:
-        return await self._ask(board, lambda sets: sets.members(board, members, metadata=metadata))
-
-    async def around(
-        self, board: Board, member: bytes, radius: int, *, metadata: bool = False
-    ) -> Page | None:
-        return await self._ask(
-            board, lambda sets: sets.around(board, member, radius, metadata=metadata)
-        )
-
-    async def around_score(
-        self, board: Board, score: float, radius: int, *, metadata: bool = False
-    ) -> Page:
-        return await self._ask(
-            board, lambda sets: sets.around_score(board, score, radius, metadata=metadata)
-        )
-
-    async def onward(
-        self, board: Board, after: EntryPosition | None, limit: int, *, metadata: bool = False
-    ) -> Onward:
-        return await self._ask(
-            board, lambda sets: sets.onward(board, after, limit, metadata=metadata)
-        )
-
-    async def at_percentile(self, board: Board, percentile: float) -> Page:
-        return await self._ask(board, lambda sets: sets.at_percentile(board, percentile))
-
-    async def histogram(self, board: Board, bounds: Sequence[float] | int) -> Histogram:
-        return await self._ask(board, lambda sets: sets.histogram(board, bounds))
-
-    async def _ask(self, board: Board, ask: Callable[[SortedSetReads], Awaitable[T]]) -> T:
-        """Ask where the entries are. If the sorted set is there after the answer, then it was
-        there, whole, when it answered."""
+    async def ask(
+        self, board: Board, question: Callable[[SortedSetReads, Board], Awaitable[T]]
+    ) -> T:
+        """If the sorted set is there after the answer, then it was there, whole, when it
+        answered."""
         packed = await self._packed()
         if packed is None:
-            found = await ask(self._sets)
+            found = await question(self._sets, board)
             if await self._sets.size(board):
                 return found
             packed = await self._packed()
         if packed is None:
             raise NotFound("this season is not kept any more")
-        return await ask(packed)
+        return await question(packed, board)
 
     async def _packed(self) -> PackedSets | None:
         head = await self._shelf.head(self._of)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from realtime.backends.base import Board, Ranking
-from realtime.backends.keys import BESIDE_BOARD, SEASONS, archive_key
+from realtime.backends.keys import SEASONS
 from realtime.errors import Conflict, InvalidInput
 from realtime.services.boardrules import fields_of
 from realtime.services.rolling import Configured, configured, rules_key
@@ -123,11 +123,9 @@ class BoardSetup(BoardReads):
         return dropped
 
     async def _end_archives(self, found: Configured) -> None:
-        key = found.target.key
         for season in await self.closed(found.name):
-            archive = archive_key(key, season.number)
-            await self._values.delete(archive, *(archive + end for end in BESIDE_BOARD))
-        await self._values.delete(key + SEASONS)
+            await self.archives.delete(found.name, season)
+        await self._values.delete(found.target.key + SEASONS)
 
     async def _adapt(self, target: Board) -> None:
         start: int | None = 0

@@ -12,11 +12,11 @@ from asyncio import gather
 from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple
 
-from realtime.backends.base import Backend, Board, Entry, Submit
-from realtime.backends.keys import board_key
+from realtime.backends.base import Backend, Entry, Submit
 from realtime.errors import InvalidInput
 from realtime.services.leaderboards import Leaderboards
-from realtime.services.names import name_bytes
+from realtime.services.seasons import View
+from realtime.services.standings import SeasonName
 
 __all__ = ["PIECE", "UNDER_WAY", "Bulk", "Loaded", "Numbered", "Refused"]
 
@@ -55,7 +55,6 @@ class Bulk:
     """Loads and reads whole boards."""
 
     def __init__(self, backend: Backend, leaderboards: Leaderboards) -> None:
-        self._sets = backend.sorted_sets
         self._leaderboards = leaderboards
         self._immediate = backend.immediate
         self.at_once = PIECE if backend.immediate else PIECE * UNDER_WAY
@@ -94,17 +93,20 @@ class Bulk:
         after = await self._load(board, entries[middle:])
         return Loaded(before.changed + after.changed, [*before.refused, *after.refused])
 
-    async def pages(self, board: str) -> AsyncGenerator[Sequence[Entry], None]:
-        """All entries, best first, with metadata, some at a time. It ends early, with
-        InvalidInput, if the board is deleted meanwhile."""
-        key = board_key(name_bytes("board", board))
+    async def pages(
+        self, board: str, *, view: View | None = None, season: SeasonName | None = None
+    ) -> AsyncGenerator[Sequence[Entry], None]:
+        """All entries, best first, with metadata, some at a time: see `BoardReads.at`. It ends
+        early, with InvalidInput, if the board is deleted meanwhile, or its season ends."""
         after, generation = None, None
+        standings = await self._leaderboards.at(board, view=view, season=season)
         while True:
-            target = Board(key, await self._leaderboards.rules(board))
-            page, after, now = await self._sets.onward(target, after, PIECE, metadata=True)
+            page, after, now = await standings.behind(after, PIECE)
             if generation not in (None, now):
-                raise InvalidInput("the board was deleted while it was read")
+                raise InvalidInput("the board was deleted while it was read, or began anew")
             generation = now
             yield page.entries
             if after is None:
                 return
+            if season is None:  # its rules may have changed
+                standings = await self._leaderboards.at(board, view=view)

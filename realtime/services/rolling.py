@@ -33,6 +33,7 @@ __all__ = [
     "SeasonalBoards",
     "configured",
     "rules_key",
+    "wall_clock",
 ]
 
 ATTEMPTS = 16
@@ -94,7 +95,8 @@ def configured(board: str, ranking: Ranking, seasons: SeasonRules) -> Configured
     )
 
 
-def _wall_clock() -> int:
+def wall_clock() -> int:
+    """Microseconds since 1970."""
     return time.time_ns() // 1_000
 
 
@@ -106,7 +108,7 @@ class SeasonalBoards:
     store is not asked before every read whether a season is over.
     """
 
-    def __init__(self, backend: Backend, clock: Callable[[], int] = _wall_clock) -> None:
+    def __init__(self, backend: Backend, clock: Callable[[], int] = wall_clock) -> None:
         self._alone = backend.immediate
         self._sets = backend.sorted_sets
         self._hashes = backend.hashes
@@ -153,6 +155,14 @@ class SeasonalBoards:
         fields = await self._hashes.get(key + SEASONS) or {}
         numbers = sorted([int(name) for name in fields if name.isdigit()], reverse=True)
         return [_closed(number, fields) for number in numbers]
+
+    async def closed_season(self, board: str, number: int | None) -> ClosedSeason | None:
+        """One of the seasons that are kept, or the newest of them."""
+        key = board_key(name_bytes("board", board))
+        fields = await self._hashes.get(key + SEASONS) or {}
+        if number is None:
+            number = max([int(name) for name in fields if name.isdigit()], default=0)
+        return _closed(number, fields) if b"%d" % number in fields else None
 
     async def _own(self, board: str) -> Configured:
         """The board, for whoever changes it. Raises Conflict for a view."""
