@@ -134,13 +134,14 @@ def release_reads(*parts: Held) -> None:
 class Gated:
     """A transport whose writes pass the gate. Order is kept, also between writing and closing."""
 
-    __slots__ = ("_ends", "_gate", "_held", "_paused", "_transport", "direct")
+    __slots__ = ("_ends", "_gate", "_held", "_mark", "_paused", "_transport", "direct")
 
     def __init__(self, gate: Gate, transport: asyncio.Transport) -> None:
         self._gate = gate
         self._transport = transport
         self.direct = transport.write
         self._held = 0  # bytes
+        self._mark = HIGH_WATER  # of the transport: over it, it asks for a pause by itself
         self._ends = ""  # what else to do once nothing is held: close, or write_eof
         self._paused = False
 
@@ -164,6 +165,11 @@ class Gated:
             gate.book()
         else:
             self.direct(data)
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        """Bytes in the transport's own buffer over which it asks for a pause."""
+        self._mark = high
+        self._transport.set_write_buffer_limits(high)
 
     def writelines(self, parts: list[bytes]) -> None:
         self.write(b"".join(parts))
@@ -235,7 +241,7 @@ class Gated:
         elif self._paused:
             self._paused = False
             # Over its own mark the transport has asked for the pause itself, and will end it.
-            if self._transport.get_write_buffer_size() <= HIGH_WATER:
+            if self._transport.get_write_buffer_size() <= self._mark:
                 self._protocol().resume_writing()
 
     def _apply(self, how: str) -> None:

@@ -201,13 +201,16 @@ def test_a_connection_that_holds_much_is_told_to_pause_and_to_go_on(
     assert gated.get_write_buffer_size() == 0
 
 
+@pytest.mark.parametrize("mark", [None, 0, 2 * HIGH_WATER])
 def test_who_is_paused_by_the_transport_is_not_told_to_go_on_by_us(
-    gate: Gate, gated: Gated, transport: Transport
+    gate: Gate, gated: Gated, transport: Transport, mark: int | None
 ) -> None:
     """The peer does not read: the transport itself will say when it does again."""
+    if mark is not None:
+        gated.set_write_buffer_limits(mark)
     gate.closed = True
     gated.write(bytes(HIGH_WATER + 1))
-    transport.buffered = HIGH_WATER + 1
+    transport.buffered = transport.high + 1
     release(gate.take())
     assert transport.protocol.told == ["pause"]
 

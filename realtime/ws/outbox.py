@@ -26,8 +26,10 @@ from realtime.ws.hub import Hub
 
 __all__ = ["HIGH_WATER", "Outbox"]
 
-HIGH_WATER = 64 * 1024
-"""Bytes in the transport's buffer from which on we hold back; a socket takes as much at once."""
+HIGH_WATER = 0
+"""Bytes in the transport's buffer from which on we hold back. What the socket does not take is held
+here, and what it takes goes at once: uvloop lets nothing wait for the end of the turn then, so the
+first of many subscribers need not wait until all have been gone through."""
 
 
 class Outbox:

@@ -27,6 +27,7 @@ class Transport:
         self.left: list[bytes | str] = []
         self.protocol = Protocol()
         self.buffered = 0
+        self.high = 64 * 1024
         self.closing = False
 
     def write(self, data: bytes) -> None:
@@ -45,6 +46,9 @@ class Transport:
 
     def is_closing(self) -> bool:
         return self.closing
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        self.high = high
 
     def get_write_buffer_size(self) -> int:
         return self.buffered

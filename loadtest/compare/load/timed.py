@@ -3,10 +3,12 @@
     python -m loadtest.compare.load.timed '<json of Plan>'
 
 Publications are due at instants fixed in advance, and every one carries its own: the time of a
-delivery runs from there to its arrival here. If a server stands still, all publications that
-were due meanwhile show it. Who publishes is a process of its own, which reads the same plan from
-its arguments: it must not be late because deliveries are read here. Some publications at the
-beginning, for everybody to get warm, carry no instant and do not count.
+delivery runs from there to its arrival here, which the kernel notes: what this one process takes
+to read what has arrived for hundreds of subscribers is no server's doing. If a server stands
+still, all publications that were due meanwhile show it. Who publishes is a process of its own,
+which reads the same plan from its arguments: it must not be late because deliveries are read
+here. Some publications at the beginning, for everybody to get warm, carry no instant and do not
+count.
 
 Among the subscribers may be some that subscribe and then never read. Prints one line of JSON, a
 `Timed`.
@@ -16,7 +18,9 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import os
 import socket
+import struct
 import sys
 import time
 from array import array
@@ -41,9 +45,15 @@ __all__ = ["STAMP", "Pace", "Timed"]
 DIGITS = 16
 STAMP = MARK.decode() + "0" * DIGITS
 """What the data of a publication begins with: microseconds of the monotonic clock, or nought."""
+SINCE_1970 = time.time() - time.monotonic()
+"""What the kernel's notes are ahead of the monotonic clock; a run is too short for it to change."""
 PATIENCE = 120.0
 """Seconds; a server that has more to do than it can takes longer than planned."""
 LOOK_SECONDS = 0.05
+NOTE_ARRIVALS = 35
+"""SO_TIMESTAMPNS of Linux, which Python has no name for."""
+AT_ONCE = 64 * 1024
+"""Bytes of a read."""
 SMALL = 4 * 1024
 """Bytes that the kernel takes for one that does not read, so that it is soon full."""
 
@@ -69,19 +79,50 @@ class Timed(msgspec.Struct, frozen=True):
 
 
 class Timing(Subscriber):
-    """Notes how old every delivery is."""
+    """Notes how old every delivery was when it arrived.
+
+    Once it is subscribed it reads from the socket itself. What has arrived in several pieces and is
+    read in one go counts as having arrived with the last of them.
+    """
 
     def __init__(self, plan: Plan, arrivals: Arrivals, ages: array[float]) -> None:
         super().__init__(plan, arrivals)
         self._ages = ages
+        self._arrived = 0.0
+        """When what is read just now arrived, by the monotonic clock."""
+
+    def _open(self, seen: bytes) -> None:
+        super()._open(seen)
+        if self.subscribed.done():
+            self._transport.pause_reading()
+            own = self._transport.get_extra_info("socket")
+            self._socket = socket.socket(fileno=os.dup(own.fileno()))
+            self._socket.setsockopt(socket.SOL_SOCKET, NOTE_ARRIVALS, 1)
+            asyncio.get_running_loop().add_reader(self._socket, self._read)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._counting:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+
+    def _read(self) -> None:
+        data, notes, _, _ = self._socket.recvmsg(AT_ONCE, AT_ONCE)
+        if not data:
+            self._transport.abort()
+            return
+        (_, _, note), *_ = notes
+        seconds, nanoseconds = struct.unpack("qq", note)
+        self._arrived = seconds + nanoseconds * 1e-9 - SINCE_1970
+        self.data_received(data)
 
     def _count(self, seen: bytes) -> bytes:
-        now, arrived = time.monotonic(), 0
+        arrived = 0
         at = seen.find(MARK)
         while 0 <= at <= len(seen) - len(STAMP):
             due = int(seen[at + len(MARK) : at + len(STAMP)])
             if due:
-                self._ages.append(now - due * 1e-6)
+                self._ages.append(self._arrived - due * 1e-6)
             arrived += 1
             at = seen.find(MARK, at + len(STAMP))
         self._arrivals.add(arrived)
