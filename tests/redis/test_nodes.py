@@ -161,3 +161,29 @@ async def test_a_live_board_is_published_once_for_all_nodes(nodes: list[Service]
     assert versions == sorted(set(versions))
     assert one[-3:] == other[-3:]
     assert len(one) <= versions[-1] <= elapsed / 0.1 + 2
+
+
+async def test_a_member_may_be_followed_from_node_to_node(nodes: list[Service]) -> None:
+    """A client that moves sees the latest, and tells it by the version; both nodes hear of all."""
+    channel = "leaderboard:arcade:ada"
+    seen: list[dict[str, Any]] = []
+    async with httpx.AsyncClient() as http:
+        for number in range(6):
+            here, there = nodes[number % 2], nodes[1 - number % 2]
+            scores = f"{there.url}/v1/leaderboards/arcade/scores"
+            peer = await Peer.dial(here.port)
+            try:
+                await peer.connect()
+                await peer.subscribe(channel)
+                seen.append(await peer.published())
+                if number:  # the rank of before, by a look that is later
+                    assert seen[-1]["rank"] == seen[-2]["rank"]
+                member = "ada" if number % 2 == 0 else f"p{number}"
+                await http.post(scores, json={"member": member, "score": number + 1})
+                seen.append(await peer.published())
+                assert seen[-1]["previous_rank"] == seen[-2]["rank"]
+            finally:
+                await peer.end()
+    assert [one["rank"] for one in seen[1::2]] == [1, 2, 1, 2, 1, 2]
+    versions = [one["version"] for one in seen]
+    assert versions == sorted(set(versions))

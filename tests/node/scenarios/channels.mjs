@@ -174,6 +174,29 @@ export const channels = {
     truth(second.version > first.version, 'versions grow');
   },
 
+  async 'watches a member of a leaderboard'(play) {
+    const board = `${play.channel().replaceAll(' ', '-')}%:1`;
+    const scores = `/v1/leaderboards/${encodeURIComponent(board)}/scores`;
+    const written = board.replaceAll('%', '%25').replaceAll(':', '%3A');
+    const client = await play.connected({ claims: { scopes: ['leaderboards:read'] } });
+    const sub = client.newSubscription(`leaderboard:${written}:ada`);
+    const next = events(sub, 'publication');
+    sub.subscribe();
+    let version = 0;
+    const shows = async (rank, score, ...previous) => {
+      const { data } = await next();
+      same([data.board, data.member, data.rank, data.score], [board, 'ada', rank, score]);
+      same('previous_rank' in data ? [data.previous_rank] : [], previous);
+      truth(Number.isSafeInteger(data.version) && data.version > version, 'versions grow');
+      version = data.version;
+    };
+    await shows(null, null);
+    await play.stage.call(scores, { member: 'ada', score: 10 });
+    await shows(1, 10, null);
+    await play.stage.call(scores, { member: 'bob', score: 20 });
+    await shows(2, 10, 1);
+  },
+
   async 'does by rpc what HTTP does'(play) {
     const board = play.channel();
     const client = await play.connected({ claims: { scopes: ['leaderboards:*'] } });
