@@ -31,7 +31,7 @@ FAR = 253_402_300_799_999_999
 """The last microsecond of the year 9999, which no double holds."""
 
 
-def board(key: bytes = KEY, **rules: object) -> Board:
+def board(key: bytes = KEY, /, **rules: object) -> Board:
     return Board(key, Ranking(seasonal=True, **rules))  # type: ignore[arg-type]
 
 
@@ -267,6 +267,7 @@ async def test_whoever_is_due_is_not_in_the_archive(store: Store) -> None:
     closed = await roll(backend, timed, 1)
     assert closed is not None and closed.size == 1
     assert await entries(backend, archive(timed, 1)) == [Entry(1, b"b", 1)]
+    assert await backend.values.delete(KEY + b":ttl", KEY + META) == 0
     await backend.sorted_sets.submit(timed, [Submit(b"a", 2)])
     assert await entries(backend, timed) == [Entry(1, b"a", 2)]  # nothing beside it is of before
 
