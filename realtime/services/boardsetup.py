@@ -48,9 +48,14 @@ class BoardSetup(BoardReads):
         new = configured(board, ranking, check_seasons(board, seasons, now))
         for view in new.views:
             await self._check_free(board, view)
-        await self._adopt(old, new)
-        for view in new.views:
-            await self._adopt(await self._boards.get(view.name), view)
+        changes = [(old, new)]
+        changes += [(await self._boards.get(view.name), view) for view in new.views]
+        for before, after in changes:
+            await self._replace(before, after)
+        if not self._alone and any(_is_stored_otherwise(*change) for change in changes):
+            await asyncio.sleep(HEARD)
+        for one in new.all:
+            await self._settle(one)
         await self._end_views(board, besides=new.views)
         return new.target.ranking
 
@@ -61,6 +66,8 @@ class BoardSetup(BoardReads):
         if found.views:
             await self._hashes.patch(rules_key(board), {}, [b"views"])
             self._boards.forget(board)
+            if not self._alone:
+                await asyncio.sleep(HEARD)  # until nobody submits to them any more
         dropped = await self._end_views(board)
         return await self._end(found) or dropped
 
@@ -73,8 +80,8 @@ class BoardSetup(BoardReads):
                 f"there is a board {view.name} that is no view; delete it first", path="$.views"
             )
 
-    async def _adopt(self, old: Configured, new: Configured) -> None:
-        """Replace the rules of one board, and bring its entries in line."""
+    async def _replace(self, old: Configured, new: Configured) -> None:
+        """Bring the entries of one board in line with its rules, and store these."""
         was, ranking, key = old.target.ranking, new.target.ranking, new.target.key
         await self._catch_up(old)  # what is over is over by the rules it was played by
         if was.entry_ttl != ranking.entry_ttl:
@@ -85,9 +92,10 @@ class BoardSetup(BoardReads):
         await self._begin(new)
         await self._hashes.put(rules_key(new.name), fields_of(ranking, new.seasons))
         self._boards.put(new.name, new)
-        if not self._alone and _is_stored_otherwise(old, new):
-            await asyncio.sleep(HEARD)
-        await self._adapt(new.target)  # what came in by the old rules meanwhile
+
+    async def _settle(self, new: Configured) -> None:
+        """See to what came in by the old rules while they were replaced."""
+        await self._adapt(new.target)
         await self._schedule(new)
         self._changed(new.name)
 
@@ -101,8 +109,6 @@ class BoardSetup(BoardReads):
         """Delete the views of a board that it is to have no more; whether there were any."""
         kept = {view.name for view in besides}
         gone = [view for view in await self._views_of(board) if view.name not in kept]
-        if gone and not self._alone:
-            await asyncio.sleep(HEARD)  # until nobody submits to them any more
         for view in gone:
             await self._end(view)
         return bool(gone)
