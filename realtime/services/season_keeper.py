@@ -23,7 +23,6 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 from realtime.backends.base import Backend, BackendUnavailable, Board, EngineError, Ranking
 from realtime.backends.keys import board_key
@@ -57,13 +56,6 @@ AFTER_FAULT = 60_000_000
 """Microseconds until a board is looked at again that cannot be read."""
 
 
-class _Held(NamedTuple):
-    """A board that is being looked after, and what its claim was last set to."""
-
-    task: asyncio.Task[None]
-    lease: int
-
-
 class SeasonKeeper:
     """One per process; ``run`` until cancelled, then ``close``."""
 
@@ -82,7 +74,9 @@ class SeasonKeeper:
         self._care = care
         self._clock = clock
         self._renewed = clock()
-        self._held: dict[str, _Held] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._held: dict[str, int] = {}
+        """Boards that are being looked after, and what their claims were last set to."""
         self._again: set[str] = set()
         """Those of which something was said while they were looked after."""
         self._wake = asyncio.Event()
@@ -103,14 +97,14 @@ class SeasonKeeper:
 
     async def close(self) -> None:
         """Break off what is under way, and give it back. The store is still open."""
-        left = dict(self._held)
-        for held in left.values():
-            held.task.cancel()
-        await asyncio.gather(*[held.task for held in left.values()], return_exceptions=True)
+        left, tasks = dict(self._held), list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         try:
             now = await self._index.now() if left else 0
-            for board, held in left.items():
-                await self._index.move(board, held.lease, now)
+            for board, lease in left.items():
+                await self._index.move(board, lease, now)
         except BackendUnavailable as fault:
             log.info("boards with seasons are looked after when their leases end: %s", fault)
 
@@ -157,40 +151,46 @@ class SeasonKeeper:
         if self._clock() < self._renewed + RENEWAL:
             return
         self._renewed = self._clock()
-        for board, held in list(self._held.items()):
-            if not await self._index.move(board, held.lease, now + LEASE):
+        for board, lease in list(self._held.items()):
+            if not await self._index.move(board, lease, now + LEASE):
                 self._again.add(board)
-            self._lease(board, now + LEASE)
+            if board in self._held:
+                self._held[board] = now + LEASE
 
     # What
 
     def _start(self, board: str, lease: int) -> None:
-        if board in self._held:  # it was said to be due while it is looked after
+        is_new = board not in self._held
+        self._held[board] = lease
+        if not is_new:  # it was said to be due while it is looked after
             self._again.add(board)
-            self._lease(board, lease)
             return
         task = asyncio.get_running_loop().create_task(self._attend(board))
-        self._held[board] = _Held(task, lease)
-        task.add_done_callback(lambda task: self._land(board, task))
+        self._tasks.add(task)
+        task.add_done_callback(self._land)
 
-    def _lease(self, board: str, lease: int) -> None:
-        held = self._held.get(board)
-        if held is not None:
-            self._held[board] = held._replace(lease=lease)
-
-    def _land(self, board: str, task: asyncio.Task[None]) -> None:
-        del self._held[board]
-        self._again.discard(board)
-        self._wake.set()
+    def _land(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
         if not task.cancelled() and (fault := task.exception()) is not None:
             # Its lease ends, and somebody tries again.
-            log.error("the board %r could not be looked after", board, exc_info=fault)
+            log.error("a board could not be looked after", exc_info=fault)
 
     async def _attend(self, board: str) -> None:
         try:
-            await self._settle(board, await self._next(board))
+            if await self._hold(board):
+                await self._index.put_now(board)
         except BackendUnavailable as fault:
             log.info("the board %r is looked after when its lease ends: %s", board, fault)
+
+    async def _hold(self, board: str) -> bool:
+        """Look after a board that is ours; whether it is to be done again at once."""
+        try:
+            return await self._settle(board, await self._next(board))
+        finally:
+            # Without a pause after that answer: what is claimed from now on begins anew.
+            del self._held[board]
+            self._again.discard(board)
+            self._wake.set()
 
     async def _next(self, board: str) -> int | None:
         """Look after it, and when to do so again; None: never."""
@@ -200,20 +200,17 @@ class SeasonKeeper:
             log.warning("the seasons of the board %r cannot be looked after: %s", board, fault)
             return await self._index.now() + AFTER_FAULT
 
-    async def _settle(self, board: str, at: int | None) -> None:
-        """Give the board back, until then; None: for good."""
+    async def _settle(self, board: str, at: int | None) -> bool:
+        """Give the board back until then, or for good; whether somebody wants it to be looked at
+        again."""
         if at is None:
-            await self._forget(board)
-            return
-        is_as_left = await self._index.move(board, self._held[board].lease, at)
-        if not is_as_left or board in self._again:
-            await self._index.put_now(board)
+            return await self._forget(board) or board in self._again
+        is_as_left = await self._index.move(board, self._held[board], at)
+        return not is_as_left or board in self._again
 
-    async def _forget(self, board: str) -> None:
-        """Whoever gives a board seasons says so to the index after that; we look after it."""
+    async def _forget(self, board: str) -> bool:
+        """Whether it has a season by now. Whoever begins one says so to the index after that."""
         await self._index.remove(board)
-        season, _ = await self._sets.season(
-            Board(board_key(name_bytes("board", board)), Ranking(seasonal=True))
-        )
-        if season is not None or board in self._again:
-            await self._index.put_now(board)
+        key = board_key(name_bytes("board", board))
+        season, _ = await self._sets.season(Board(key, Ranking(seasonal=True)))
+        return season is not None
