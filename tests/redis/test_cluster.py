@@ -113,6 +113,16 @@ async def test_presence_is_seen_over_all_masters(backend: Backend) -> None:
     assert await backend.presence.members(b"room-7") == [ClientInfo("c1", "ada")]
 
 
+async def test_members_of_a_board_are_looked_at_wherever_it_lies(backend: Backend) -> None:
+    for number in range(MANY):
+        rules = Ranking(ties="first") if number % 2 else Ranking()
+        board = Board(board_key(b"{b%d}:daily" % number), rules)
+        await backend.sorted_sets.submit(board, [Submit(b"ada", 1), Submit(b"bob", 2)])
+        version, page = await backend.sorted_sets.look(board, [b"ada", b"nobody"])
+        assert [(entry.member, entry.rank) for entry in page.entries] == [(b"ada", 2)]
+        assert (await backend.sorted_sets.look(board, []))[0] > version
+
+
 async def test_a_board_works_while_its_slot_moves(
     shared_cluster: Cluster, backend: Backend
 ) -> None:
