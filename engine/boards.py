@@ -59,8 +59,9 @@ class Boards(BoardSeasons):
         if len({key for key, _ in targets}) != len(targets):
             raise ValueError("the same board is named twice")
         now = self._core.clock()
-        for target in targets:
-            self._check_season(*target, now)
+        for key, ranking in targets:
+            if ranking.seasonal:
+                self._check_season(key, now)
         plans = []
         for key, ranking in targets:
             board = self._find(key, ranking, now)
@@ -70,7 +71,8 @@ class Boards(BoardSeasons):
     def remove(self, key: bytes, member: bytes, ranking: Ranking = PLAIN) -> bool:
         """Whether the member was on the board. O(log n). Raises SeasonOver."""
         now = self._core.clock()
-        self._check_season(key, ranking, now)
+        if ranking.seasonal:
+            self._check_season(key, now)
         board = self._find(key, ranking, now)
         if board is None or member not in board:
             return False

@@ -102,9 +102,9 @@ class BoardSeasons(BoardReads):
         self._begin(key, Season(number + 1, max(begins, ended), ends), now)
         return Closed(number, season.began, ended, size)
 
-    def _check_season(self, key: bytes, ranking: Ranking, now: int) -> None:
+    def _check_season(self, key: bytes, now: int) -> None:
         """Raise SeasonOver if nothing may be written any more. O(1)."""
-        season = self._season(key, now) if ranking.seasonal else None
+        season = self._season(key, now)
         if season is not None and season.ends is not None and season.ends <= now:
             raise SeasonOver(key, season.number, season.ends, now)
 

@@ -52,8 +52,8 @@ async def test_a_world_has_some_of_everything_and_is_told_apart_from_another() -
         world = await fill(features.services, Size(), seed)
         worlds.append(await answers(features.services, world))
         kinds = {key.partition(b":")[0] for key in features.engine.keyspace.values}
-        assert kinds == {b"lb", b"cnt", b"rl", b"sess", b"user", b"chan"}
+        assert kinds == {b"lb", b"seasons", b"cnt", b"rl", b"sess", b"user", b"chan"}
     one, other = worlds
     assert None not in one.values()
     differing = {name.split()[0] for name in one if one[name] != other.get(name)}
-    assert {"board", "counter", "session", "channel", *world.rules} <= differing
+    assert {"board", "season", "counter", "session", "channel", *world.rules} <= differing

@@ -14,6 +14,7 @@ from typing import Any
 from realtime.backends.base import Ranking, Submit
 from realtime.services import Services
 from realtime.services.limits import Algorithm, RuleSpec
+from realtime.services.seasons import SeasonRules
 
 __all__ = ["Size", "World", "answers", "fill"]
 
@@ -26,6 +27,9 @@ RANKINGS = (
     Ranking(keep="sum", ranks="competition"),
     Ranking(max_entries=1_000_000, min_score=-1e9, max_score=1e9),
 )
+SEASONAL = ("{season}:board", Ranking(ties="first", keep="sum"))
+"""A board that has had three seasons, of which one is packed; and a view of it."""
+SEASONS = 3
 ALGORITHMS: tuple[Algorithm, ...] = ("token_bucket", "sliding_window", "fixed_window")
 DAY = 86_400.0
 PAGE = 1_000
@@ -77,6 +81,7 @@ async def fill(services: Services, size: Size, seed: int = 1) -> World:
         channels=tuple(_named("channel", size.channels)),
     )
     await _fill_boards(services, world, draw)
+    await _fill_seasons(services, world, draw)
     await _fill_counters(services, world, draw)
     await _fill_limits(services, world, draw)
     await _fill_channels(services, world, draw)
@@ -90,6 +95,7 @@ async def answers(services: Services, world: World) -> dict[str, Any]:
         said |= {
             f"board {board}: {name}": found for name, found in await _board(services, world, board)
         }
+    said |= await _seasons(services, world)
     for name in world.counters:
         said[f"counter {name}"] = await services.counters.get(name)
     for session in world.sessions:
@@ -123,6 +129,21 @@ async def _board(services: Services, world: World, board: str) -> Sequence[tuple
     ]
 
 
+async def _seasons(services: Services, world: World) -> dict[str, Any]:
+    boards, (name, _) = services.leaderboards, SEASONAL
+    said: dict[str, Any] = {
+        "season": await boards.catch_up(name),
+        "season rules": await boards.seasons(name),
+        "season closed": await boards.closed(name),
+    }
+    for number in range(1, SEASONS + 2):
+        season = await boards.at(name, season=number)
+        said[f"season {number}"] = await season.page(0, PAGE, metadata=True)
+        said[f"season {number}: middle"] = await season.members(world.members[:50], metadata=True)
+    view = await boards.at(name, view="all-time")
+    return said | {"season of all time": await view.page(0, PAGE, metadata=True)}
+
+
 def _named(what: str, count: int) -> Sequence[str]:
     """Names of which some need care in keys: tags of their own, braces, other letters."""
     forms = (f"{what}:%d", f"{{{what}s}}:%d", f"{what} %d", f"{what}}}{{%d", f"ü{what}%d")
@@ -138,6 +159,22 @@ async def _fill_boards(services: Services, world: World, draw: random.Random) ->
         ]
         for start in range(0, len(entries), BATCH):
             await services.leaderboards.submit(board, entries[start : start + BATCH])
+
+
+async def _fill_seasons(services: Services, world: World, draw: random.Random) -> None:
+    boards, (name, ranking) = services.leaderboards, SEASONAL
+    rules = SeasonRules(resets=(), archives=SEASONS, views=("all-time",))
+    await boards.configure(name, ranking, rules)
+    for number in range(SEASONS + 1):
+        entries = [
+            Submit(member.encode(), float(draw.randrange(9)), b"1" if at % 3 else None)
+            for at, member in enumerate(world.members[:PAGE])
+        ]
+        await boards.submit(name, entries)
+        if number < SEASONS:
+            closed = await boards.close_season(name)
+            if number == 0:
+                await boards.archives.pack(name, closed)
 
 
 def _score(draw: random.Random) -> float:
