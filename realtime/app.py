@@ -34,7 +34,6 @@ from realtime.probe import SelfProbe
 from realtime.season_probes import season_probes
 from realtime.server import HttpBounds, cut_off_slow_requests
 from realtime.services import Services
-from realtime.services.archives import Archives
 from realtime.services.feed import Feed
 from realtime.services.live_channels import LiveChannels
 from realtime.services.season_care import SeasonCare
@@ -202,7 +201,7 @@ class Application:
 
     def _season_keeper(self) -> SeasonKeeper:
         backend, boards = self.store.backend, self.services.leaderboards
-        care = SeasonCare(backend, boards, Archives(backend), self.webhooks.resets)
+        care = SeasonCare(backend, boards, boards.archives, self.webhooks.resets)
         return SeasonKeeper(backend, boards, care)
 
     def _probes_of_tasks(self) -> list[Probe]:
