@@ -125,6 +125,8 @@ def check_seasons(board: str, rules: SeasonRules, now: int) -> SeasonRules:
     """The rules of a board as they are kept. Raises InvalidInput if they make no sense, as of
     ``now``."""
     check_zone(rules.timezone)
+    if rules.view_of is not None:
+        raise InvalidInput("a view is made by the rules of its board", path="$.view_of")
     if rules.reset is not None and rules.resets is not None:
         raise InvalidInput("reset and resets cannot be combined", path="$.resets")
     if not 0 <= rules.archives <= MAX_ARCHIVES:

@@ -156,6 +156,7 @@ def test_both_directions_know_the_same_boundaries(zone: str, cron: str, now: int
         (SeasonRules(archives=-1), "$.archives"),
         (SeasonRules(archives=1_001), "$.archives"),
         (SeasonRules(views=("daily", "daily")), "$.views"),
+        (SeasonRules(view_of="other"), "$.view_of"),
     ],
 )
 def test_what_makes_no_sense_is_refused(rules: SeasonRules, where: str) -> None:
