@@ -13,7 +13,7 @@ Readers find the same entries at every instant of it, and answer the same of bot
 from __future__ import annotations
 
 import asyncio
-import os
+import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -78,6 +78,13 @@ class Archives:
             head = await self.shelf.head(edition)
             if head is None:
                 head = await self._write(self.board(board, season), edition, season)
+            kept = await self._kept(board, season)
+            if kept is None:
+                await self.delete(board, season)  # it was meanwhile, and came back by our writing
+            if kept != season.ended:
+                return
+            if head is None:
+                raise Damaged("some of its entries are missing")
             await self._values.delete(*[edition.key + end for end in BESIDE_ARCHIVE])
             rows, blocks = head.rows, len(head.firsts)
         packed = b"%d %d" % (rows, blocks)
@@ -95,10 +102,18 @@ class Archives:
         names = [field % season.number for field in fields]
         await self._hashes.patch(_seasons_key(board), {}, names)
 
+    async def _kept(self, board: str, season: ClosedSeason) -> int | None:
+        """When the season ended that is kept by this number: it may be one of another board that
+        had this name before."""
+        fields = await self._hashes.get(_seasons_key(board)) or {}
+        row = fields.get(b"%d" % season.number)
+        return None if row is None else int(row.split(b" ", 2)[1])
+
     def _edition(self, board: str, season: ClosedSeason) -> Edition:
         return Edition(self.board(board, season).key, season.ended)
 
-    async def _write(self, board: Board, edition: Edition, season: ClosedSeason) -> Head:
+    async def _write(self, board: Board, edition: Edition, season: ClosedSeason) -> Head | None:
+        """None if the entries are not there, or no longer."""
         key = board.key
         packing = Packing(
             season.ended,
@@ -111,10 +126,7 @@ class Archives:
             start = number * self._rows
             page = await self._sets.page(board, start, self._rows, metadata=True)
             if len(page.entries) != min(self._rows, season.size - start):
-                head = await self.shelf.head(edition)
-                if head is not None:
-                    return head  # somebody else was faster
-                raise Damaged("some of its entries are missing")
+                return await self.shelf.head(edition)  # perhaps somebody else was faster
             await asyncio.sleep(0)
             await self._values.set(key + BLOCK % number, packing.block(page.entries))
             await asyncio.sleep(0)
@@ -127,7 +139,7 @@ class Archives:
 
     async def _salt(self, key: bytes) -> bytes:
         """The same for all who pack this season."""
-        drawn = os.urandom(SALT)
+        drawn = secrets.token_bytes(SALT)
         if await self._values.set(key + SALT_KEY, drawn, only_if_absent=True):
             return drawn
         return await self._values.get(key + SALT_KEY) or drawn

@@ -15,8 +15,9 @@ from realtime.backends.base import (
     SortedSetReads,
     Submit,
 )
-from realtime.backends.keys import archive_key, board_key
+from realtime.backends.keys import SEASONS, archive_key, board_key
 from realtime.services.archives import Archives
+from realtime.services.boardrules import frozen
 from realtime.services.rolling import ClosedSeason
 
 __all__ = ["ARCADE", "PERCENTILES", "all_answers", "closed", "everybody", "some_entries"]
@@ -39,14 +40,17 @@ def some_entries(count: int, seed: int = 1) -> list[Submit]:
 
 
 async def closed(
-    backend: Backend, ranking: Ranking, entries: Sequence[Submit], *, number: int = 1
+    backend: Backend, ranking: Ranking, entries: Sequence[Submit], *, ended: int = 2_000
 ) -> ClosedSeason:
-    """A season whose entries lie where closing it has left them."""
+    """The first season, whose entries lie where closing it has left them."""
+    number = 1
     key = archive_key(board_key(ARCADE.encode()), number)
     for start in range(0, len(entries), 500):
         await backend.sorted_sets.submit(Board(key, ranking), entries[start : start + 500])
     size = await backend.sorted_sets.size(Board(key, ranking))
-    return ClosedSeason(number, 1_000, 2_000, size, ranking, None, False)
+    row = {b"%d" % number: b"1000 %d %d %b" % (ended, size, frozen(ranking))}
+    await backend.hashes.patch(board_key(ARCADE.encode()) + SEASONS, row)
+    return ClosedSeason(number, 1_000, ended, size, ranking, None, False)
 
 
 async def all_answers(archives: Archives, season: ClosedSeason, members: Sequence[bytes]) -> Any:

@@ -6,6 +6,7 @@ import random
 import uuid
 from array import array
 from collections.abc import Callable, Coroutine, Iterator
+from itertools import product
 from typing import Any
 
 import pytest
@@ -186,11 +187,44 @@ async def test_the_same_number_again_is_another_season(backend: Backend) -> None
     old = await closed(backend, Ranking(), some_entries(100))
     await archives.pack(ARCADE, old)
     await everybody(archives, old)
-    new = (await closed(backend, Ranking(), some_entries(50, 2)))._replace(ended=3_000)
+    new = await closed(backend, Ranking(), some_entries(50, 2), ended=3_000)
     before = await everybody(archives, new)
     assert len(before) == 50
     await archives.pack(ARCADE, new)
     assert await everybody(archives, new) == before
+
+
+async def test_a_season_that_is_deleted_leaves_nothing() -> None:
+    engine = Engine(ManualClock())
+    backend = embedded.backend(engine)
+    archives = Archives(backend, rows=10)
+    for pack in (False, True):
+        season = await closed(backend, Ranking(), some_entries(100))
+        if pack:
+            await archives.pack(ARCADE, season)
+            await everybody(archives, season)
+        await archives.delete(ARCADE, season)
+        assert not engine.keyspace.values
+
+
+def test_what_is_deleted_while_it_is_packed_does_not_come_back() -> None:
+    """Nor is a season touched that has come to lie there since."""
+    for turns, again in product(range(1, 15), (False, True)):
+        engine = Engine(ManualClock())
+        backend = embedded.backend(engine)
+        archives = Archives(backend, rows=20)
+        season = driven(closed(backend, Ranking(), some_entries(100)))
+        steps = _steps(archives.pack(ARCADE, season))
+        for _ in range(turns):
+            next(steps)
+        driven(Archives(backend, rows=20).delete(ARCADE, season))
+        if again:
+            new = driven(closed(backend, Ranking(), some_entries(30), ended=3_000))
+        list(steps)
+        if again:
+            assert len(driven(everybody(archives, new))) == 30
+        else:
+            assert not engine.keyspace.values
 
 
 def _steps(work: Coroutine[Any, Any, Any]) -> Iterator[None]:
