@@ -277,6 +277,10 @@ def _add_boards(commands: Commands) -> None:
     load.add_argument(
         "--from-line", metavar="N", type=_line_number, default=1, help="pass over those before it"
     )
+    dump.add_argument("--view", metavar="VIEW", help="of this view of the board, like `daily`")
+    dump.add_argument(
+        "--season", metavar="N", help="as of this season, or `previous`: the one that ended last"
+    )
 
 
 def _line_number(text: str) -> int:

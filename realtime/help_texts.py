@@ -127,4 +127,5 @@ shown, and make exit code 1. What breaks off is taken up with --from-line; the m
 examples:
   realtime boards load http://127.0.0.1:8080 arcade scores.ndjson
   realtime boards dump https://scores.example.com arcade arcade.ndjson --key-file key.txt
+  realtime boards dump http://127.0.0.1:8080 arcade final.ndjson --season previous
 """

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, NamedTuple
 from urllib.parse import quote
@@ -47,8 +47,8 @@ class _Loaded(msgspec.Struct):
     errors: list[_LineError]
 
 
-class _Size(msgspec.Struct):
-    size: int
+class _Count(msgspec.Struct):
+    count: int
 
 
 class _Part(NamedTuple):
@@ -76,13 +76,15 @@ def load(parsed: argparse.Namespace) -> int:
 
 
 def dump(parsed: argparse.Namespace) -> int:
-    """Write every entry of a board to a file, best first."""
+    """Write every entry of a board, a view or a season to a file, best first."""
     path: Path = parsed.file
+    which = {"view": parsed.view, "season": parsed.season}
+    query = {name: value for name, value in which.items() if value is not None}
     beside = path.with_name(f"{path.name}.part")
     try:
         with _client(parsed) as client, beside.open("xb") as file:
             try:
-                count = _receive(client, parsed.board, file)
+                count = _receive(client, parsed.board, query, file)
                 os.fsync(file.fileno())
                 beside.rename(path)
             except BaseException:
@@ -120,14 +122,14 @@ def _send(client: httpx.Client, board: str, part: _Part) -> _Loaded:
         ) from None
 
 
-def _receive(client: httpx.Client, board: str, file: IO[bytes]) -> int:
+def _receive(client: httpx.Client, board: str, query: Mapping[str, str], file: IO[bytes]) -> int:
     """How many entries there were."""
     progress = Percent(_say, doing="reading", of="entries")
     count = 0
     try:
-        found = _succeeded(client.get(_path(board).removesuffix("/bulk"))).content
-        size = msgspec.json.decode(found, type=_Size).size
-        with client.stream("GET", _path(board)) as answer:
+        counting = client.get(_path(board).removesuffix("bulk") + "count", params=query)
+        size = msgspec.json.decode(_succeeded(counting).content, type=_Count).count
+        with client.stream("GET", _path(board), params=query) as answer:
             if answer.is_error:
                 answer.read()
             for part in _succeeded(answer).iter_bytes():

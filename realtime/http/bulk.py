@@ -14,6 +14,7 @@ from realtime.errors import (
     Conflict,
     InvalidInput,
     InvalidRequest,
+    NotFound,
     RealtimeError,
     TooLarge,
     UnsupportedMedia,
@@ -25,6 +26,8 @@ from realtime.http.leaderboard_shapes import (
     WRITE,
     BoardPath,
     OneOfMany,
+    WhichQuery,
+    asked,
     check_author,
     incoming,
 )
@@ -32,7 +35,6 @@ from realtime.http.ndjson import Lines
 from realtime.http.operation import Answer, Example, QueryFields, operation
 from realtime.services.bulk import Bulk, Numbered, Refused
 from realtime.services.leaderboards import MAX_METADATA, Leaderboards
-from realtime.services.names import name_bytes
 from realtime.services.standings import json_score
 
 __all__ = ["OPERATIONS"]
@@ -121,15 +123,19 @@ async def load_scores(
     summary="Read a whole board",
     status=200,
     media=NDJSON,
+    errors=(NotFound,),
 )
-async def dump_board(bulk: Bulk, path: BoardPath, call: Call) -> None:
+async def dump_board(
+    leaderboards: Leaderboards, bulk: Bulk, path: BoardPath, query: WhichQuery, call: Call
+) -> None:
     """Every entry as a line of JSON, best first, in the shape that loading takes. It is not one
-    instant: who moves while it is read may come twice or not at all. If the board is deleted
-    meanwhile the answer breaks off, without its end. In a batch it is 409."""
+    instant, unless the season is over: who moves while it is read may come twice or not at all.
+    If the board is deleted meanwhile, or its season ends, the answer breaks off, without its end.
+    In a batch it is 409."""
     if call.stream is None:
         raise Conflict("a whole board is answered piece by piece, to a request of its own")
-    name_bytes("board", path.board)
-    call.stream.outgoing = _dumped(bulk, path.board)
+    await asked(leaderboards, path.board, query)  # what is not there is told before it begins
+    call.stream.outgoing = _dumped(bulk, path.board, query)
 
 
 OPERATIONS = (load_scores, dump_board)
@@ -231,8 +237,10 @@ def _checked(entry: Submit) -> Submit:
     return entry
 
 
-async def _dumped(bulk: Bulk, board: str) -> AsyncGenerator[bytes, None]:
-    async for entries in bulk.pages(board):
+async def _dumped(bulk: Bulk, board: str, query: WhichQuery) -> AsyncGenerator[bytes, None]:
+    view = None if query.view is UNSET else query.view
+    season = None if query.season is UNSET else query.season
+    async for entries in bulk.pages(board, view=view, season=season):
         if entries:
             yield b"".join([_line(entry) for entry in entries])
         await asyncio.sleep(0)

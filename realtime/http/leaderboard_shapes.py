@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Raw, UnsetType
 
@@ -14,7 +14,8 @@ from realtime.http.operation import Answer, Body, Feature, PathFields, QueryFiel
 from realtime.http.values import JSON, BoardName, MemberName, Score, compact
 from realtime.services.leaderboards import MAX_OVERTAKEN, Leaderboards
 from realtime.services.names import name_bytes
-from realtime.services.standings import json_score
+from realtime.services.seasons import View
+from realtime.services.standings import Standings, json_score
 
 __all__ = [
     "MAX_PAGE",
@@ -34,8 +35,10 @@ __all__ = [
     "SubmittedMany",
     "SubmittedTo",
     "SubmittedToBoards",
+    "WhichQuery",
     "WithMetadata",
     "answer_of",
+    "asked",
     "check_author",
     "entries_of",
     "finite",
@@ -189,9 +192,37 @@ class Entries(Answer):
     ) = UNSET
 
 
-class AroundQuery(QueryFields):
+class WhichQuery(QueryFields, kw_only=True):
+    """Which entries are to be read."""
+
+    view: (
+        Annotated[View, Meta(description="Of this view of the board, instead of the board's own.")]
+        | UnsetType
+    ) = UNSET
+    season: (
+        Annotated[
+            Annotated[int, Meta(ge=1, le=2**53)] | Literal["previous"],
+            Meta(
+                description="As they are in this season, or were at its end: its number, or "
+                "`previous` for the season that ended last."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class AroundQuery(WhichQuery):
     radius: Annotated[int, Meta(ge=0, le=MAX_PAGE // 2, description="On either side.")] = 5
     metadata: WithMetadata = False
+
+
+async def asked(leaderboards: Leaderboards, board: str, query: WhichQuery) -> Standings:
+    """What a query asks for. Raises NotFound if there is no such view, or season."""
+    return await leaderboards.at(
+        board,
+        view=None if query.view is UNSET else query.view,
+        season=None if query.season is UNSET else query.season,
+    )
 
 
 def finite(*bounds: float | UnsetType) -> None:

@@ -29,17 +29,19 @@ from realtime.http.leaderboard_shapes import (
     SubmittedMany,
     SubmittedTo,
     SubmittedToBoards,
+    WhichQuery,
     WithMetadata,
     answer_of,
+    asked,
     check_author,
     entries_of,
     finite,
     incoming,
 )
-from realtime.http.operation import Answer, Example, QueryFields, operation
+from realtime.http.operation import Answer, Example, operation
 from realtime.http.values import JSON, MemberName, Score
 from realtime.services.leaderboards import Leaderboards
-from realtime.services.standings import json_score
+from realtime.services.standings import Standings, json_score
 
 __all__ = ["OPERATIONS"]
 
@@ -59,7 +61,7 @@ class Standing(Answer):
     metadata: JSON | UnsetType = UNSET
 
 
-class PageQuery(QueryFields):
+class PageQuery(WhichQuery):
     offset: Annotated[int, Meta(ge=0, le=2**53, description="How many to pass over.")] = 0
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="How many to answer at most.")] = 10
     cursor: (
@@ -149,7 +151,7 @@ async def submit_score_to_boards(
     tag=TAG,
     scope=READ,
     summary="Read a page of entries",
-    errors=(Gone,),
+    errors=(Gone, NotFound),
     example=Example(query="limit=2", answer=_EXAMPLE_ENTRIES),
 )
 async def read_entries(leaderboards: Leaderboards, path: BoardPath, query: PageQuery) -> Entries:
@@ -158,17 +160,17 @@ async def read_entries(leaderboards: Leaderboards, path: BoardPath, query: PageQ
     among all and their positions among each other, and who is missing. With `cursor`, what stands
     behind the end of the page before, wherever its entries are now: 410 if the board was deleted
     since, 409 if its order was changed. None of these three can be combined."""
+    standings = await asked(leaderboards, path.board, query)
     bounded = query.min_score is not UNSET or query.max_score is not UNSET
     if query.cursor is not UNSET:
         if bounded or query.offset or query.members is not UNSET:
             raise InvalidInput("cursor cannot be combined with offset, members or scores")
-        return await _read_onward(leaderboards, path.board, query.cursor, query)
+        return await _read_onward(standings, path.board, query.cursor, query)
     if query.members is not UNSET:
         if bounded or query.offset:
             raise InvalidInput("members cannot be combined with offset, min_score and max_score")
-        return await _read_members(leaderboards, path.board, query.members, query.metadata)
-    page = await leaderboards.page(
-        path.board,
+        return await _read_members(standings, path.board, query.members, query.metadata)
+    page = await standings.page(
         query.offset,
         query.limit,
         minimum=None if query.min_score is UNSET else query.min_score,
@@ -189,9 +191,11 @@ async def read_entries(leaderboards: Leaderboards, path: BoardPath, query: PageQ
         answer='{"member":"ada","score":1200,"rank":1,"percentile":100.0,"total":3}',
     ),
 )
-async def read_standing(leaderboards: Leaderboards, path: MemberPath) -> Standing:
+async def read_standing(
+    leaderboards: Leaderboards, path: MemberPath, query: WhichQuery
+) -> Standing:
     """404 if the member is not on the board."""
-    standing = await leaderboards.standing(path.board, path.member)
+    standing = await (await asked(leaderboards, path.board, query)).standing(path.member)
     if standing is None:
         raise NotFound("this member is not on this board")
     entry, total, better = standing
@@ -217,7 +221,8 @@ async def read_standing(leaderboards: Leaderboards, path: MemberPath) -> Standin
 async def read_around(leaderboards: Leaderboards, path: MemberPath, query: AroundQuery) -> Entries:
     """`radius` entries on either side; at the ends of the board the page is as long as anywhere.
     404 if the member is not on the board."""
-    page = await leaderboards.around(path.board, path.member, query.radius, metadata=query.metadata)
+    standings = await asked(leaderboards, path.board, query)
+    page = await standings.around(path.member, query.radius, metadata=query.metadata)
     if page is None:
         raise NotFound("this member is not on this board")
     return entries_of(path.board, page, query.metadata)
@@ -246,21 +251,17 @@ OPERATIONS = (
 )
 
 
-async def _read_onward(
-    leaderboards: Leaderboards, board: str, cursor: str, query: PageQuery
-) -> Entries:
-    page, cursor_after = await leaderboards.onward(
-        board, cursor, query.limit, metadata=query.metadata
-    )
+async def _read_onward(standings: Standings, board: str, cursor: str, query: PageQuery) -> Entries:
+    page, cursor_after = await standings.onward(cursor, query.limit, metadata=query.metadata)
     found = entries_of(board, page, query.metadata)
     found.next = cursor_after
     return found
 
 
 async def _read_members(
-    leaderboards: Leaderboards, board: str, members: list[str], metadata: bool
+    standings: Standings, board: str, members: list[str], metadata: bool
 ) -> Entries:
-    page = await leaderboards.members(board, members, metadata=metadata)
+    page = await standings.members(members, metadata=metadata)
     found = entries_of(board, page, metadata)
     for position, entry in enumerate(found.entries, 1):
         entry.position = position

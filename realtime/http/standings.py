@@ -15,11 +15,13 @@ from realtime.http.leaderboard_shapes import (
     BoardPath,
     Entries,
     Rank,
+    WhichQuery,
     WithMetadata,
+    asked,
     entries_of,
     finite,
 )
-from realtime.http.operation import Answer, Example, QueryFields, operation
+from realtime.http.operation import Answer, Example, operation
 from realtime.http.values import BoardName, MemberName, Score
 from realtime.services.leaderboards import Leaderboards
 from realtime.services.standings import MAX_BUCKETS, json_score
@@ -29,7 +31,7 @@ __all__ = ["OPERATIONS"]
 Whole = Annotated[int, Meta(ge=0)]
 
 
-class AroundScoreQuery(QueryFields):
+class AroundScoreQuery(WhichQuery):
     score: Annotated[Score, Meta(description="Need not be on the board.")]
     radius: Annotated[int, Meta(ge=1, le=MAX_PAGE // 2, description="On either side.")] = 5
     metadata: WithMetadata = False
@@ -38,11 +40,11 @@ class AroundScoreQuery(QueryFields):
         finite(self.score)
 
 
-class PercentileQuery(QueryFields):
+class PercentileQuery(WhichQuery):
     at: Annotated[float, Meta(ge=0, le=100, description="Per cent.")]
 
 
-class CountQuery(QueryFields):
+class CountQuery(WhichQuery):
     min_score: Annotated[Score, Meta(description="Leave lower scores out.")] | UnsetType = UNSET
     max_score: Annotated[Score, Meta(description="Leave higher scores out.")] | UnsetType = UNSET
 
@@ -50,7 +52,7 @@ class CountQuery(QueryFields):
         finite(self.min_score, self.max_score)
 
 
-class HistogramQuery(QueryFields):
+class HistogramQuery(WhichQuery):
     bounds: (
         Annotated[
             list[Score],
@@ -121,6 +123,7 @@ class HistogramOf(Answer):
     tag=TAG,
     scope=READ,
     summary="Read the entries around a score",
+    errors=(NotFound,),
     example=Example(
         query="score=1000&radius=1",
         answer='{"board":"arcade","total":3,"entries":[{"rank":1,"member":"ada","score":1200},'
@@ -132,9 +135,8 @@ async def read_around_score(
 ) -> Entries:
     """`radius` entries that are better, and as many that are not, whether or not anybody has this
     score; at the ends of the board the page is as long as anywhere."""
-    page = await leaderboards.around_score(
-        path.board, query.score, query.radius, metadata=query.metadata
-    )
+    standings = await asked(leaderboards, path.board, query)
+    page = await standings.around_score(query.score, query.radius, metadata=query.metadata)
     return entries_of(path.board, page, query.metadata)
 
 
@@ -155,7 +157,8 @@ async def read_percentile(
 ) -> AtPercentile:
     """The last entry of which so many per cent of all stand no better: what it takes to be among
     the best ten per cent is at 90. 404 if the board has no entries."""
-    total, entries = await leaderboards.at_percentile(path.board, query.at)
+    standings = await asked(leaderboards, path.board, query)
+    total, entries = await standings.at_percentile(query.at)
     if not entries:
         raise NotFound("this board has no entries")
     entry = entries[0]
@@ -175,12 +178,13 @@ async def read_percentile(
     tag=TAG,
     scope=READ,
     summary="Count entries by score",
+    errors=(NotFound,),
     example=Example(query="min_score=900", answer='{"board":"arcade","count":2}'),
 )
 async def count_entries(leaderboards: Leaderboards, path: BoardPath, query: CountQuery) -> Count:
     """Those with a score within the bounds, both included."""
-    count = await leaderboards.count(
-        path.board,
+    standings = await asked(leaderboards, path.board, query)
+    count = await standings.count(
         None if query.min_score is UNSET else query.min_score,
         None if query.max_score is UNSET else query.max_score,
     )
@@ -193,6 +197,7 @@ async def count_entries(leaderboards: Leaderboards, path: BoardPath, query: Coun
     tag=TAG,
     scope=READ,
     summary="Read how the scores are spread",
+    errors=(NotFound,),
     example=Example(
         query="bounds=0,1000,2000",
         answer='{"board":"arcade","total":3,"below":0,"above":0,"buckets":'
@@ -209,7 +214,7 @@ async def read_histogram(
     bounds: list[float] | int = query.bounds if query.bounds is not UNSET else []
     if not bounds:
         bounds = 10 if query.buckets is UNSET else query.buckets
-    found = await leaderboards.histogram(path.board, bounds)
+    found = await (await asked(leaderboards, path.board, query)).histogram(bounds)
     edges = [json_score(bound) for bound in found.bounds]
     return HistogramOf(
         board=path.board,
