@@ -39,6 +39,7 @@ import msgspec
 from realtime.backends.base import BackendUnavailable, Board, EngineError, Publication
 from realtime.backends.keys import LIVE_PREFIX, SEASON, VERSION, board_key, board_of
 from realtime.backends.livenames import live_channel
+from realtime.errors import Unavailable
 from realtime.services import Services
 from realtime.services.names import live_of, name_bytes
 from realtime.services.standings import json_score
@@ -202,7 +203,7 @@ class LiveBoards:
             shown = self._shown.get(board)  # of now: something may have been heard meanwhile
             if shown is None or shown.content != content:
                 await self._publish(board, version, content)
-        except BackendUnavailable:
+        except (BackendUnavailable, Unavailable):
             self._note(board)  # the top is complete each time: a later one replaces it
         except EngineError as error:
             log.warning("the live board %r cannot be read: %s", board, error)

@@ -31,6 +31,7 @@ import msgspec
 from realtime.backends.base import BackendUnavailable, EngineError, Entry, Publication
 from realtime.backends.keys import board_key, board_of
 from realtime.backends.livenames import LiveName, live_channel
+from realtime.errors import Unavailable
 from realtime.services import Services
 from realtime.services.names import live_of, name_bytes
 from realtime.services.standings import json_score
@@ -217,7 +218,7 @@ class LiveMembers:
                 board.left = list(board.members)
             members = board.left[-SLICE:]
             version, page = await self._leaderboards.look(board.name, members)
-        except BackendUnavailable:
+        except (BackendUnavailable, Unavailable):
             board.left = []
             self._note(board.name)  # a later look shows what this one would have
             return
