@@ -6,13 +6,21 @@ Here scores come in and members leave, on a board and on its views alike. How ru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from functools import partial
 
-from realtime.backends.base import OutOfBounds, Ranking, Submission, Submit, counting_score
+from realtime.backends.base import (
+    OutOfBounds,
+    Ranking,
+    SeasonOver,
+    Submission,
+    Submit,
+    counting_score,
+)
 from realtime.errors import InvalidInput, TooLarge
 from realtime.services.boardsetup import BoardSetup
 from realtime.services.names import name_bytes
-from realtime.services.rolling import Configured
+from realtime.services.rolling import Configured, refuse_view
 from realtime.services.turns import give_way
 
 __all__ = ["MAX_OVERTAKEN", "Leaderboards"]
@@ -42,13 +50,15 @@ class Leaderboards(BoardSetup):
         depend on that; then ranks are those after a score's own slice, and a season may end
         between two of them. Views take all of them in the same steps.
         """
-        found = await self._own(board)
+        found = await self._boards.get(board)
+        refuse_view(found)
         _check_entries(entries)
         if overtaken * len(entries) > MAX_NAMED:
             raise TooLarge(f"a request has at most {MAX_NAMED} overtaken entries named")
         if len(entries) > SLICE and _may_be_sliced(found, entries):
             return await self._bring_slices(found, entries, overtaken)
-        return (await self._bring(found.all, entries, overtaken))[: len(entries)]
+        answers = await self._bring(found.all, entries, overtaken)
+        return answers[: len(entries)] if found.views else answers
 
     async def submit_to(
         self, boards: Sequence[str], entry: Submit, *, overtaken: int = 0
@@ -74,22 +84,25 @@ class Leaderboards(BoardSetup):
         self, boards: Sequence[Configured], entries: Sequence[Submit], overtaken: int
     ) -> list[Submission]:
         """One step. The answers of the first board come first, those of the others follow."""
-        targets = [one.target for one in boards]
-        sets = self._sets
         try:
-            if len(targets) == 1:
-                answers = await self._in_season(
-                    boards, lambda: sets.submit(targets[0], entries, overtaken=overtaken)
-                )
-            else:
-                answers = await self._in_season(
-                    boards, lambda: sets.submit_to(targets, entries, overtaken=overtaken)
-                )
+            try:
+                answers = await self._try(boards, entries, overtaken)
+            except SeasonOver:
+                again = partial(self._try, boards, entries, overtaken)
+                answers = await self._in_season(boards, again)
         except OutOfBounds as error:
             raise InvalidInput(str(error)) from None
         for one in boards:
             self._changed(one.name)
         return answers
+
+    def _try(
+        self, boards: Sequence[Configured], entries: Sequence[Submit], overtaken: int
+    ) -> Awaitable[list[Submission]]:
+        if len(boards) == 1:
+            return self._sets.submit(boards[0].target, entries, overtaken=overtaken)
+        targets = [one.target for one in boards]
+        return self._sets.submit_to(targets, entries, overtaken=overtaken)
 
     async def _bring_slices(
         self, found: Configured, entries: Sequence[Submit], overtaken: int

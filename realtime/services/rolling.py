@@ -32,6 +32,7 @@ __all__ = [
     "Configured",
     "SeasonalBoards",
     "configured",
+    "refuse_view",
     "rules_key",
     "wall_clock",
 ]
@@ -167,7 +168,7 @@ class SeasonalBoards:
     async def _own(self, board: str) -> Configured:
         """The board, for whoever changes it. Raises Conflict for a view."""
         found = await self._boards.get(board)
-        _refuse_view(found)
+        refuse_view(found)
         return found
 
     async def _target(self, board: str) -> Board:
@@ -259,7 +260,7 @@ def _closed(number: int, fields: dict[bytes, bytes]) -> ClosedSeason:
     )
 
 
-def _refuse_view(found: Configured) -> None:
+def refuse_view(found: Configured) -> None:
     owner = found.seasons.view_of
     if owner is not None:
         raise Conflict(

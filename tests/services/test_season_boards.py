@@ -106,6 +106,14 @@ async def test_a_score_that_comes_after_the_end_is_of_the_next_season(stage: Sta
     assert await stage.boards.catch_up("b") == (2, end, end + DAY)
 
 
+async def test_bounds_hold_for_the_first_score_of_a_season(stage: Stage) -> None:
+    await stage.boards.configure("b", Ranking(max_score=5), NIGHTLY)
+    stage.clock.advance(DAY)
+    with pytest.raises(InvalidInput, match="outside"):
+        await stage.submit("b", "ada", 6)
+    assert await stage.scores("b") == {}
+
+
 async def test_who_reads_after_the_end_finds_a_new_season(stage: Stage) -> None:
     await stage.boards.configure("b", Ranking(), NIGHTLY)
     await stage.submit("b", "ada", 5)
