@@ -1,4 +1,4 @@
-"""The settings of webhooks: who is told that a user has left, and how."""
+"""The settings of webhooks: who is told what has happened, and how."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class WebhookSettings:
         None,
         text("URL", _check_url),
         WEBHOOKS,
-        "Where it is said that a user has left, by POST: see docs/webhooks.md.",
+        "Where it is said that a user has left, or a season has ended: see docs/webhooks.md.",
     )
     webhook_secret: Secret | None = option(
         None,

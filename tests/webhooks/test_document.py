@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from realtime.backends.base import Departure
-from realtime.webhooks.event import user_left
+from realtime.backends.base import Departure, Entry
+from realtime.services.resets import Reset
+from realtime.webhooks.event import board_reset, user_left
 from realtime.webhooks.signature import parse_secrets, signed
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text()
@@ -42,6 +43,13 @@ def test_the_request_there_is_one() -> None:
     assert json.loads(body) == json.loads(event.encoded())
     assert body == event.encoded()
     assert signed(parse_secrets(SECRET), event.id, NOW, body).items() <= fields.items()
+
+
+def test_the_end_of_a_season_there_is_one() -> None:
+    began, week = 1_699_833_600_000_000, 7 * 24 * 3_600_000_000
+    top = [Entry(1, b"ada", 9100.0), Entry(2, b"bob", 8750.5)]
+    event = board_reset(Reset("arcade", 7, began, began + week, 1204, top))
+    assert BLOCKS["json"].replace("\n ", "").strip().encode() == event.encoded()
 
 
 def test_the_program_there_knows_ours_from_others(is_ours: Check) -> None:
