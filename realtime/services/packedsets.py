@@ -98,7 +98,10 @@ class Shelf:
         value = await self._values.get(of.key + suffix)
         if value is None:
             raise await self._gone(of, name)
-        part = read(value)
+        try:
+            part = read(value)
+        except Damaged as error:
+            raise Damaged(f"{name} cannot be read") from error
         self._keep((of, suffix), part)
         await give_way()  # to unpack a block takes a while, and who asks for one may ask for many
         return part
