@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from realtime.access import Access
-from realtime.backends.base import Backend, Board, ClientInfo, Ranking, Submit, Take, TokenBucket
-from realtime.backends.keys import board_key, bucket_key, counter_key
+from realtime.backends.base import (
+    Backend,
+    Board,
+    ClientInfo,
+    Ranking,
+    SeasonOver,
+    Submit,
+    Take,
+    TokenBucket,
+)
+from realtime.backends.keys import archive_key, board_key, bucket_key, counter_key
 from realtime.backends.redis.calls import CrossSlot
 from realtime.http import api
 from realtime.services import Services
@@ -121,6 +131,29 @@ async def test_members_of_a_board_are_looked_at_wherever_it_lies(backend: Backen
         version, page = await backend.sorted_sets.look(board, [b"ada", b"nobody"])
         assert [(entry.member, entry.rank) for entry in page.entries] == [(b"ada", 2)]
         assert (await backend.sorted_sets.look(board, []))[0] > version
+
+
+async def test_seasons_end_wherever_a_board_lies(backend: Backend) -> None:
+    sets = backend.sorted_sets
+    for number in range(MANY):
+        rules = Ranking(seasonal=True, ties="first") if number % 2 else Ranking(seasonal=True)
+        names = [b"b%d" % number, b"{b%d}:daily" % number]
+        board, view = (Board(board_key(name), rules) for name in names)
+        began = (await sets.set_season(board, None)).began
+        await sets.set_season(view, began)
+        with pytest.raises(SeasonOver):
+            await sets.submit_to([board, view], [Submit(b"ada", 1)])
+        assert await sets.roll(view, 1, begins=began, ends=None, rules=b"{}") is not None
+        await sets.submit_to([board, view], [Submit(b"ada", 1), Submit(b"bob", 2, b"{}")])
+        closed = await sets.roll(view, 2, begins=began, ends=None, rules=b"{}", force=True)
+        assert closed is not None and closed.size == 2
+        archive = Board(archive_key(view.key, 2), replace(rules, seasonal=False))
+        page = await sets.page(archive, 0, 9, metadata=True)
+        assert [(entry.member, entry.metadata) for entry in page.entries] == [
+            (b"bob", b"{}"),
+            (b"ada", None),
+        ]
+        assert (await sets.size(board), await sets.size(view)) == (2, 0)
 
 
 async def test_a_board_works_while_its_slot_moves(
