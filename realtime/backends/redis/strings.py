@@ -50,10 +50,10 @@ class Values:
         return await self._calls.command(key, *words, writes=True) is not None
 
     async def delete(self, *keys: bytes) -> int:
-        """In a cluster the keys lie in one slot."""
+        """In a cluster the keys lie in one slot. What is large is freed behind everybody's back."""
         if not keys:
             return 0
-        deleted: int = await self._calls.command(keys[0], b"DEL", *keys, writes=True)
+        deleted: int = await self._calls.command(keys[0], b"UNLINK", *keys, writes=True)
         return deleted
 
 
