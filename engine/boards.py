@@ -80,8 +80,8 @@ class Boards(BoardSeasons):
         return True
 
     def drop(self, keys: Sequence[bytes]) -> bool:
-        """Delete a board, the first of the keys, and what lies beside it. O(1), and the time to
-        free it. Whoever goes on reading after a position can tell, see ``onward``."""
+        """Delete a board, the first of the keys, and what lies beside it. O(1). Whoever goes on
+        reading after a position can tell, see ``onward``."""
         return self._entries.drop(list(keys), self._core.clock())
 
     def adapt(self, key: bytes, ranking: Ranking, start: int) -> int | None:

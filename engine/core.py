@@ -59,8 +59,8 @@ class Core:
             self.announce(b"PERSIST", new)
 
     def delete(self, key: bytes) -> bool:
-        """Delete a key and announce it. O(1), and the time to free the value."""
-        if not self.keyspace.delete(key):
+        """Delete a key and announce it. O(1)."""
+        if not self.keyspace.discard(key):
             return False
         self.announce(b"DEL", key)
         return True

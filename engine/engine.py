@@ -30,6 +30,8 @@ __all__ = ["Engine"]
 
 SWEEP_BATCH = 200
 """Keys looked at between two readings of the clock: about 0.1 ms."""
+FREED_AT_ONCE = 500
+"""Members of what was deleted, likewise."""
 
 
 class Engine:
@@ -84,7 +86,8 @@ class Engine:
         return held
 
     def sweep(self, budget: int) -> int:
-        """Give back the memory of expired keys for up to ``budget`` microseconds.
+        """Give back the memory of expired keys, and of large values that were deleted, for up to
+        ``budget`` microseconds.
 
         Answers how many keys were looked at. Expired keys are absent with or without it.
         """
@@ -93,5 +96,6 @@ class Engine:
         while True:
             batch = self.keyspace.sweep(self.clock(), SWEEP_BATCH)
             looked += batch
-            if batch < SWEEP_BATCH or self.clock() - started >= budget:
+            left = self.keyspace.free(FREED_AT_ONCE) or batch == SWEEP_BATCH
+            if not left or self.clock() - started >= budget:
                 return looked

@@ -160,7 +160,7 @@ class Entries:
             self._keep(kept, leave, ttl)
 
     def stay_for_good(self, key: bytes, now: int) -> None:
-        """Let no entry leave any more. O(1), and the time to free the deadlines."""
+        """Let no entry leave any more. O(1)."""
         if self._core.keyspace.get(key + TTL, now) is None:
             return
         self._core.delete(key + TTL)

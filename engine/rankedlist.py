@@ -89,3 +89,9 @@ class RankedList(SortedList):  # type: ignore[misc]  # the library has no types
         index: int = self._loc(position, place)
         self._delete(position, place)
         return index
+
+    def shed(self, limit: int) -> None:
+        """Free whole sublists, of about so many values, of a list that is not used any more."""
+        lists = self._lists
+        while lists and limit > 0:
+            limit -= len(lists.pop())

@@ -108,6 +108,14 @@ class SortedSet:
             self._recount(before, key)
         return places
 
+    def shed(self, limit: int) -> None:
+        """Free about so many members of a set that is not used any more. O(limit)."""
+        order, keys = self._order, self._keys
+        if isinstance(order, RankedList):
+            order.shed(limit)
+        for _ in range(min(limit, len(keys))):
+            keys.popitem()
+
     def update(self, scores: Mapping[bytes, float]) -> None:
         """Set m scores at once. O(m log n), or O(n log n) where sorting anew costs less."""
         if len(scores) * SORTED_MEANWHILE < len(self._keys):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,9 @@ from hypothesis import strategies as st
 from engine.clock import SECOND, ManualClock
 from engine.engine import Engine
 from engine.errors import WrongType
-from engine.keyspace import Keyspace, Value, text, type_name
+from engine.keyspace import LARGE, Keyspace, Value, text, type_name
+from engine.placedset import PlacedSet
+from engine.ranking import Ranking
 from engine.sortedset import SortedSet
 from engine.stream import Stream
 
@@ -143,3 +147,62 @@ def test_a_keyspace_is_replaced_by_another_whole() -> None:
     assert one.sweep(10 * SECOND, 100) == 1
     assert gone == [b"soon"]
     one._check()
+
+
+def _hash() -> dict[bytes, bytes]:
+    return {b"%d" % number: b"v" for number in range(2 * LARGE)}
+
+
+def _set() -> SortedSet:
+    return SortedSet((b"%d" % number, number) for number in range(2 * LARGE))
+
+
+def _placed_set() -> SortedSet:
+    board = PlacedSet.of(_set())
+    board.reach(b"0", 1.0, 1)
+    return board
+
+
+@pytest.mark.parametrize("make", [_hash, _set, _placed_set])
+@pytest.mark.parametrize("end", ["delete", "expire"])
+def test_what_is_large_is_freed_piece_by_piece(make: Callable[[], Value], end: str) -> None:
+    clock = ManualClock(1)
+    engine = Engine(clock)
+    value = make()
+    assert isinstance(value, (dict, SortedSet))
+    engine.keyspace.put(b"k", value, 10 if end == "expire" else None)
+    if end == "delete":
+        assert engine.strings.delete(b"k") == 1
+    clock.now += 60 * SECOND
+    sizes = [len(value)]
+    assert engine.keyspace.get(b"k", clock.now) is None
+    while value:
+        engine.sweep(0)
+        sizes.append(len(value))
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(sizes) > 10, "it is not freed at one go"
+    assert not engine.keyspace.free(1), "nothing is left"
+
+
+def test_what_was_deleted_does_not_touch_what_comes_after_it() -> None:
+    engine = Engine(ManualClock(1))
+    engine.keyspace.put(b"k", _set())
+    engine.strings.delete(b"k")
+    engine.keyspace.put(b"k", _set())
+    engine.sweep(1_000)
+    found = engine.keyspace.get(b"k", 1)
+    assert isinstance(found, SortedSet)
+    assert len(found) == 2 * LARGE
+    found._check()
+
+
+def test_a_value_that_gets_another_name_is_kept() -> None:
+    engine = Engine(ManualClock(1))
+    engine.keyspace.put(b"lb:{b}", _set())
+    engine.boards.set_season(b"lb:{b}", None)
+    closed = engine.boards.roll(
+        b"lb:{b}", Ranking(seasonal=True), 1, begins=1, ends=None, rules=b"", force=True
+    )
+    assert closed is not None
+    engine.sweep(1_000)
+    assert engine.boards.size(b"lb:{b}:s:1") == 2 * LARGE
