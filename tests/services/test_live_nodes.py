@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from realtime.backends.base import BackendUnavailable, Publication, Ranking, Submit
+from realtime.backends.base import BackendUnavailable, Page, Publication, Ranking, Submit
 from realtime.backends.keys import board_key
 from realtime.services import Services
 from realtime.services.live import KEPT, LiveBoards
+from realtime.services.seasons import SeasonRules
 from tests.services.shared import Ear, SharedStore, Watching
 
 CHANNEL = "leaderboard:arcade"
@@ -410,3 +411,45 @@ async def test_boards_that_nobody_watches_any_more_are_forgotten(rig: Rig) -> No
         one.live._watched = one.watched.__contains__
         await one.snapshot(f"leaderboard:{number}")
     assert len(one.live._shown) <= 2
+
+
+async def test_a_new_season_is_seen_everywhere_whoever_closes_it(rig: Rig) -> None:
+    """Also of a board that has no entries, on a node on which nobody watches it."""
+    one, two = rig.nodes
+    boards = one.services.leaderboards
+    await boards.configure("arcade", Ranking(), SeasonRules(resets=(), archives=3))
+    await rig.quiet()
+    assert rig.published[-1]["season"] == 1
+    one.watched.clear()
+    one.ear.deaf = True
+    for number in (2, 3):
+        await boards.close_season("arcade")
+        await rig.quiet()
+        assert (two.seen[-1]["season"], two.seen[-1]["entries"]) == (number, [])
+
+
+async def test_the_season_is_that_of_the_entries(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends between our reading of the one and of the other."""
+    one, _ = rig.nodes
+    boards = one.services.leaderboards
+    await boards.configure("arcade", Ranking(), SeasonRules(resets=(), archives=3))
+    await one.submit("ada", 1)
+    await rig.quiet()
+    page = boards.page
+    closes = 2
+
+    async def late(*args: Any, **options: Any) -> Page:
+        nonlocal closes
+        found = await page(*args, **options)
+        if closes:
+            closes -= 1
+            await boards.close_season("arcade")
+        return found
+
+    monkeypatch.setattr(boards, "page", late)
+    await one.submit("bob", 2)
+    await rig.quiet()
+    assert not closes
+    tops = {(top["season"], len(top["entries"])) for top in rig.published[2:]}
+    assert tops <= {(1, 1), (1, 2), (2, 0), (3, 0)}
+    assert (3, 0) in tops
