@@ -9,6 +9,16 @@ import pytest
 
 ARCADE = "/v1/leaderboards/arcade"
 
+NO_SEASONS = {
+    "reset": None,
+    "resets": None,
+    "timezone": "UTC",
+    "archives": 1,
+    "archive_ttl": None,
+    "views": [],
+    "view_of": None,
+}
+
 
 async def submit(http: httpx.AsyncClient, **scores: float) -> None:
     entries = [{"member": member, "score": score} for member, score in scores.items()]
@@ -33,6 +43,7 @@ async def test_a_board_never_configured_has_the_defaults(http: httpx.AsyncClient
         "max_score": None,
         "entry_ttl": None,
         "authoritative": False,
+        **NO_SEASONS,
     }
 
 
@@ -50,7 +61,7 @@ async def test_rules_are_answered_as_they_were_set(http: httpx.AsyncClient) -> N
     }
     done = await http.put(ARCADE, json=rules)
     assert done.status_code == 200
-    assert done.json() == {"board": "arcade", "size": 0, **rules}
+    assert done.json() == {"board": "arcade", "size": 0, **rules, **NO_SEASONS}
     assert (await http.get(ARCADE)).json() == done.json()
 
 
@@ -63,8 +74,8 @@ async def test_rules_left_out_are_the_defaults_again(http: httpx.AsyncClient) ->
     "rules",
     [
         {"ties": "last"},
-        {"reset": "0 0 * * *"},
-        {"archives": 3},
+        {"reset": "midnight"},
+        {"archives": 1_001},
         {"entry_ttl": 0},
         {"keep": "worst"},
         {"max_entries": 0},
