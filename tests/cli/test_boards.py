@@ -50,6 +50,25 @@ def test_what_was_loaded_can_be_dumped(
     assert not list(Path().glob("*.part"))
 
 
+def test_a_season_and_a_view_can_be_dumped(service: Service, run: Run) -> None:
+    httpx.put(service.url + PATH, json={"resets": [], "views": ["daily"]}).raise_for_status()
+    run("boards", "load", service.url, BOARD, written(300))
+    httpx.post(f"{service.url}{PATH}/reset").raise_for_status()
+    run("boards", "load", service.url, BOARD, written(3))
+    for option, count in (
+        (["--season", "previous"], 300),
+        (["--season", "1"], 300),
+        (["--view", "daily"], 300),
+        ([], 3),
+    ):
+        done = run("boards", "dump", service.url, BOARD, "dumped.ndjson", *option)
+        assert done == (0, f"{count} entries in dumped.ndjson\n", "")
+    code, _, err = run("boards", "dump", service.url, BOARD, "none.ndjson", "--season", "7")
+    assert code == 2
+    assert "the service answers 404" in err
+    assert not Path("none.ndjson").exists()
+
+
 def test_lines_that_are_refused_are_named_by_their_numbers_in_the_file(
     service: Service, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
