@@ -15,8 +15,14 @@ def season_probes(figures: SeasonFigures) -> list[Probe]:
         Probe("archives_packed", "Archives packed here.", lambda: figures.packed, counts=True),
         Probe("archives_deleted", "Archives deleted here.", lambda: figures.deleted, counts=True),
         Probe(
+            "season_failures",
+            "Times that a board could not be looked after; it is tried again.",
+            lambda: figures.failures,
+            counts=True,
+        ),
+        Probe(
             "archives_waiting",
-            "Archives that are waiting to be packed here.",
+            "Archives of boards that are looked after here, and wait to be packed.",
             lambda: sum(figures.unpacked.values()),
         ),
         Probe(

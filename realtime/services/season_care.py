@@ -30,10 +30,12 @@ class SeasonFigures:
     closed: int = 0
     packed: int = 0
     deleted: int = 0
+    failures: int = 0
+    """Times that a board could not be looked after; it is tried again."""
     late: float = 0.0
     """Seconds for which the board that waits for attention longest has been waiting."""
     unpacked: dict[str, int] = field(default_factory=dict)
-    """Board -> closed seasons that are still to be packed, where there are any."""
+    """Board -> closed seasons that are still to be packed, of those that are looked after now."""
 
 
 class SeasonCare:
@@ -55,7 +57,6 @@ class SeasonCare:
         rules = await self._boards.seasons(board)
         closed = await self._boards.closed(board)
         if season is None and not closed:
-            self.figures.unpacked.pop(board, None)
             return None
         untold = await self._telling.tell(board, closed)
         kept = _kept(closed, rules, await self._boards.season_index.now())
@@ -68,11 +69,13 @@ class SeasonCare:
 
     async def _pack(self, board: str, kept: Sequence[ClosedSeason]) -> None:
         waiting = [one for one in kept if one.packed is None]
-        for done, one in enumerate(waiting):
-            self.figures.unpacked[board] = len(waiting) - done
-            await self._archives.pack(board, one)
-            self.figures.packed += 1
-        self.figures.unpacked.pop(board, None)
+        try:
+            for done, one in enumerate(waiting):
+                self.figures.unpacked[board] = len(waiting) - done
+                await self._archives.pack(board, one)
+                self.figures.packed += 1
+        finally:  # somebody else may go on with it
+            self.figures.unpacked.pop(board, None)
 
 
 def _kept(closed: Sequence[ClosedSeason], rules: SeasonRules, now: int) -> list[ClosedSeason]:

@@ -180,6 +180,7 @@ class SeasonKeeper:
             if await self._hold(board):
                 await self._index.put_now(board)
         except BackendUnavailable as fault:
+            self.figures.failures += 1
             log.info("the board %r is looked after when its lease ends: %s", board, fault)
 
     async def _hold(self, board: str) -> bool:
@@ -197,6 +198,7 @@ class SeasonKeeper:
         try:
             return await self._care.attend(board)
         except (EngineError, RealtimeError) as fault:
+            self.figures.failures += 1
             log.warning("the seasons of the board %r cannot be looked after: %s", board, fault)
             return await self._index.now() + AFTER_FAULT
 

@@ -396,6 +396,7 @@ async def test_an_outage_is_survived(
         await until(lambda: asked >= 1)
         await until(lambda: not node.keeper._held)
     assert not node.task.done()
+    assert node.keeper.figures.packed == 0
     rig.advance(LEASE)
     await until(lambda: len(rig.listener.told) == 1)
     await rig.settle()
@@ -422,11 +423,11 @@ async def test_a_board_that_cannot_be_read_holds_up_nobody(
     (line,) = [record.getMessage() for record in caplog.records]
     assert "'broken'" in line
     assert "moth" in line
-    assert node.keeper.figures.unpacked == {"broken": 1}
+    assert node.keeper.figures.failures == 1
     monkeypatch.setattr(node.boards.archives, "pack", pack)
     rig.advance(60 * SECOND)
     await rig.settle("broken")
-    assert node.keeper.figures.unpacked == {}
+    assert node.keeper.figures.failures == 1
 
 
 async def test_a_board_that_is_deleted_is_forgotten(rig: Rig) -> None:
