@@ -24,10 +24,8 @@ import random
 import time
 from collections.abc import Callable
 
-from realtime.backends.base import Backend, BackendUnavailable, Board, EngineError, Ranking
-from realtime.backends.keys import board_key
+from realtime.backends.base import Backend, BackendUnavailable, EngineError
 from realtime.errors import RealtimeError
-from realtime.services.names import name_bytes
 from realtime.services.rolling import SeasonalBoards
 from realtime.services.season_care import SeasonCare
 from realtime.services.season_index import NEVER
@@ -69,7 +67,7 @@ class SeasonKeeper:
         """``clock`` answers seconds, and never steps back."""
         self.figures = care.figures
         self._alone = backend.immediate
-        self._sets = backend.sorted_sets
+        self._boards = boards
         self._index = boards.season_index
         self._care = care
         self._clock = clock
@@ -211,8 +209,7 @@ class SeasonKeeper:
         return not is_as_left or board in self._again
 
     async def _forget(self, board: str) -> bool:
-        """Whether it has a season by now. Whoever begins one says so to the index after that."""
+        """Whether it has seasons by now. Whoever sets such rules says so to the index when all
+        have heard of them."""
         await self._index.remove(board)
-        key = board_key(name_bytes("board", board))
-        season, _ = await self._sets.season(Board(key, Ranking(seasonal=True)))
-        return season is not None
+        return (await self._boards.seasons(board)).seasonal

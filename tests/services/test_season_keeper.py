@@ -443,6 +443,19 @@ async def test_a_board_that_is_deleted_is_forgotten(rig: Rig) -> None:
     await until(lambda: len(rig.listener.told) == 2)
 
 
+async def test_a_board_that_has_no_seasons_any_more_is_left_alone(rig: Rig) -> None:
+    node = rig.node()
+    await rig.play(rules=SeasonRules(reset="0 * * * *", archives=0))
+    await rig.settle()
+    await node.boards.configure("arcade", Ranking())
+    index = node.boards.season_index
+    while await index.earliest(1):  # noqa: ASYNC110  # what is waited for sets no event
+        await asyncio.sleep(0)
+    await node.boards.configure("arcade", Ranking(), HOURLY)
+    rig.advance(HOUR)
+    await until(lambda: len(rig.listener.told) == 1)
+
+
 async def test_figures_tell_how_it_goes(rig: Rig) -> None:
     rig.listener.go_on = asyncio.Event()
     node = rig.node()
