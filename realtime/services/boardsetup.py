@@ -18,7 +18,7 @@ from dataclasses import replace
 from realtime.backends.base import Board, Ranking
 from realtime.backends.keys import SEASONS
 from realtime.errors import Conflict, InvalidInput
-from realtime.services.boardrules import fields_of
+from realtime.services.boardrules import fields_of, ranking_of, seasons_of
 from realtime.services.rolling import Configured, configured, rules_key
 from realtime.services.seasons import NO_SEASONS, VIEWS, SeasonRules, check_seasons, view_name
 from realtime.services.standings import BoardReads
@@ -115,8 +115,13 @@ class BoardSetup(BoardReads):
 
     async def _views_of(self, board: str) -> list[Configured]:
         """Those that say so, whether or not the board still names them."""
-        found = [await self._boards.get(name) for name in _view_names(board)]
-        return [view for view in found if view.seasons.view_of == board]
+        found: list[Configured] = []
+        for name in _view_names(board):
+            fields = await self._hashes.get(rules_key(name)) or {}
+            seasons = seasons_of(fields)
+            if seasons.view_of == board:
+                found.append(configured(name, ranking_of(fields), seasons))
+        return found
 
     async def _end(self, found: Configured) -> bool:
         """Delete one board; whether there was anything. The archives go last: until then the

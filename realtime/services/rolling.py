@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
-from realtime.backends.base import Backend, Board, Ranking, Season, SeasonOver
+from realtime.backends.base import Backend, Board, Closed, Ranking, Season, SeasonOver
 from realtime.backends.keys import RULES, SEASONS, board_key
 from realtime.errors import Conflict, Unavailable
 from realtime.services.boardrules import frozen, ranking_of, seasons_of, thawed
@@ -143,12 +143,15 @@ class SeasonalBoards:
         if season is None:
             raise Conflict(f"the board {board} has no seasons")
         _, now = await self._sets.season(found.target)
-        await self._roll(found, season.number, now, now, force=True)
+        closed = await self._roll(found, season.number, now, now, force=True)
         await self.season_index.put_now(board)
-        for closed in await self.closed(board):
-            if closed.number == season.number:
-                return closed
-        raise Conflict(f"the board {board} was deleted meanwhile")
+        if closed is not None:
+            ranking = replace(found.target.ranking, seasonal=False)
+            return ClosedSeason(*closed, ranking, packed=None, told=False)
+        by_others = await self.closed_season(board, season.number)
+        if by_others is None:
+            raise Conflict(f"season {season.number} of the board {board} was closed meanwhile")
+        return by_others
 
     async def closed(self, board: str) -> list[ClosedSeason]:
         """The seasons that are kept, newest first. O(seasons kept)."""
@@ -206,8 +209,8 @@ class SeasonalBoards:
 
     async def _roll(
         self, found: Configured, number: int, ended: int, now: int, *, force: bool = False
-    ) -> None:
-        """Close a season that ended then, unless somebody else has."""
+    ) -> Closed | None:
+        """Close a season that ended then; None: somebody else has."""
         rules = found.seasons
         closed = await self._sets.roll(
             found.target,
@@ -221,6 +224,7 @@ class SeasonalBoards:
             self._changed(found.name)
             for listener in self._closers:
                 listener(found.name)
+        return closed
 
     async def _schedule(self, found: Configured) -> None:
         """Let the season end as the rules say, from now on, and the keeper look at the board."""

@@ -9,7 +9,7 @@ import pytest
 
 ARCADE = "/v1/leaderboards/arcade"
 
-NO_SEASONS = {
+NO_SEASONS: dict[str, Any] = {
     "reset": None,
     "resets": None,
     "timezone": "UTC",

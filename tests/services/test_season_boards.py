@@ -345,6 +345,7 @@ async def test_a_season_is_closed_by_hand(stage: Stage) -> None:
     stage.clock.advance(HOUR)
     closed = await stage.boards.close_season("b")
     assert closed[:4] == (1, began, began + HOUR, 1)
+    assert await stage.boards.closed("b") == [closed]
     assert stage.closed == ["b"]
     assert await stage.boards.catch_up("b") == (2, began + HOUR, None)
     assert await stage.scores("b") == {}
@@ -393,25 +394,40 @@ async def test_boards_with_seasons_are_noted_for_who_looks_after_them(stage: Sta
     assert {due.board: due.at for due in await index.earliest(10)}["b"] == stage.clock.now
 
 
-async def test_nodes_agree_on_the_season(request: pytest.FixtureRequest) -> None:
-    """Whoever is first closes it; both scores count, in the new one."""
-    for kind in ("shared", "redis"):
-        async with AsyncExitStack() as rest:
-            stage = Stage(*await staged(kind, request, rest))
-            other = stage.open()
-            others: list[str] = []
-            other.on_closed(others.append)
-            await stage.boards.configure("b", Ranking(keep="sum"), NIGHTLY)
-            await other.submit("b", [Submit(b"ada", 1)])
-            for _ in range(3):
-                stage.clock.advance(DAY)
-                await asyncio.gather(
-                    *(node.submit("b", [Submit(b"ada", 1)])
-                      for node in (stage.boards, other) for _ in range(5))
-                )  # fmt: skip
-                assert await stage.scores("b") == {"ada": 10}
-            assert len(stage.closed) + len(others) == 3
-            assert [one.size for one in await other.closed("b")] == [1, 1, 1]
+@pytest.mark.parametrize("kind", ["shared", "redis"])
+async def test_nodes_agree_on_the_season(request: pytest.FixtureRequest, kind: str) -> None:
+    """Whoever is first closes it; all scores count, in the new one."""
+    async with AsyncExitStack() as rest:
+        stage = Stage(*await staged(kind, request, rest))
+        other = stage.open()
+        others: list[str] = []
+        other.on_closed(others.append)
+        await stage.boards.configure("b", Ranking(keep="sum"), NIGHTLY)
+        await other.submit("b", [Submit(b"ada", 1)])
+        for _ in range(3):
+            stage.clock.advance(DAY)
+            await asyncio.gather(
+                *(node.submit("b", [Submit(b"ada", 1)])
+                  for node in (stage.boards, other) for _ in range(5))
+            )  # fmt: skip
+            assert await stage.scores("b") == {"ada": 10}
+        assert len(stage.closed) + len(others) == 3
+        assert [one.size for one in await other.closed("b")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("kind", ["shared", "redis"])
+async def test_a_season_is_closed_once_however_many_say_so(
+    request: pytest.FixtureRequest, kind: str
+) -> None:
+    async with AsyncExitStack() as rest:
+        stage = Stage(*await staged(kind, request, rest))
+        nodes = (stage.boards, stage.open())
+        await stage.boards.configure("b", Ranking(), BY_HAND)
+        await stage.submit("b", "ada", 5)
+        answers = await asyncio.gather(*(node.close_season("b") for node in nodes))
+        closed = await stage.boards.closed("b")
+        assert {answer.number for answer in answers} == {one.number for one in closed}
+        assert {answer[:4] for answer in answers} == {one[:4] for one in closed}
 
 
 async def test_seasons_that_end_faster_than_the_store_answers_are_given_up() -> None:
