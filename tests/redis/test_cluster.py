@@ -156,6 +156,20 @@ async def test_seasons_end_wherever_a_board_lies(backend: Backend) -> None:
         assert (await sets.size(board), await sets.size(view)) == (2, 0)
 
 
+async def test_views_lie_with_their_board(http: httpx.AsyncClient) -> None:
+    for name, view in (("b", "{b}:daily"), ("{b}:hard", "{b}:hard:daily"), ("a:b", "{a:b}:daily")):
+        path = f"/v1/leaderboards/{name}"
+        rules = {"resets": [], "views": ["daily", "weekly", "monthly", "all-time"]}
+        assert (await http.put(path, json=rules)).status_code == 200
+        done = await http.post(f"{path}/scores", json={"member": "ada", "score": 5})
+        assert done.json()["rank"] == 1
+        assert (await http.post(f"{path}/reset")).json()["size"] == 1
+        for source in (f"/v1/leaderboards/{view}/entries", f"{path}/entries?season=previous"):
+            assert (await http.get(source)).json()["total"] == 1, source
+        assert (await http.delete(path)).status_code == 204
+        assert (await http.get(f"/v1/leaderboards/{view}")).json()["view_of"] is None
+
+
 async def test_a_board_works_while_its_slot_moves(
     shared_cluster: Cluster, backend: Backend
 ) -> None:
