@@ -143,6 +143,7 @@ class SeasonalBoards:
         if season is None:
             raise Conflict(f"the board {board} has no seasons")
         _, now = await self._sets.season(found.target)
+        await self.season_index.put(board, now)  # else nobody would know if we ended here
         closed = await self._roll(found, season.number, now, now, force=True)
         await self.season_index.put_now(board)
         if closed is not None:

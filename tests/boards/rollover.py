@@ -144,7 +144,7 @@ class Load:
                 (again,) = await services.leaderboards.submit(TALLY, [point])
                 assert again.repeated, "also if a season has ended meanwhile"
             if draw.random() < 0.1:
-                self._stage.move(round(draw.choice([-1.2, 0.1, 0.7, 1.0, 2.4]) * SECOND))
+                self._stage.move(round(draw.choice([-1.2, 0.1, 0.7, 1.0, 1.3]) * SECOND))
 
     async def _submit(self, services: Services, board: str, entry: Submit) -> None:
         shown = self._stage.shown

