@@ -30,9 +30,11 @@ class ToldResets:
         self._under_way = 0
 
     async def tell(self, reset: Reset, age: float) -> Answer:
+        silence = self._delivery.silence
+        if silence:
+            return Answer(done=False, tried=False, pause=silence + pause_at_age(age))
         if self._under_way >= RESETS_AT_ONCE or not self._delivery.room:
-            pause = self._delivery.silence + pause_at_age(age)
-            return Answer(done=False, tried=False, pause=pause)
+            return Answer(done=False, tried=False, pause=pause_at_age(0))  # others are soon done
         self._under_way += 1
         self._delivery.under_way += 1
         try:

@@ -12,7 +12,7 @@ import pytest
 from engine.clock import HOUR, SECOND
 from realtime.backends import embedded
 from realtime.backends.base import BackendUnavailable, Ranking, Submit, WritesRefused
-from realtime.backends.keys import SEASON_INDEX
+from realtime.backends.keys import SEASON_INDEX, SEASONS, board_key
 from realtime.errors import InternalError
 from realtime.season_probes import season_probes
 from realtime.services import Services
@@ -264,6 +264,8 @@ async def test_what_is_not_heard_is_told_again_and_kept_until_then(rig: Rig) -> 
     assert rig.listener.told[0] == rig.listener.told[1]
     assert rig.listener.ages == [0, 30], "whoever tries, since the first try"
     assert await rig.seasons() == []
+    notes = board_key(b"arcade") + SEASONS
+    assert rig.store.engine.keyspace.get(notes, rig.clock.now) is None
 
 
 async def test_who_is_away_is_not_told_of_the_others(rig: Rig) -> None:

@@ -131,7 +131,7 @@ async def test_no_more_than_a_bound_are_under_way_whatever_departures_do(
         for number in range(RESETS_AT_ONCE)
     ]
     await until(lambda: receiver.under_way == RESETS_AT_ONCE)
-    answer = await office.tell(reset("one more"))
+    answer = await office.tell(reset("one more"), MAX_AGE)
     assert (answer.done, answer.tried) == (False, False)
     assert 0 <= answer.pause <= FIRST_PAUSE
     receiver.release()
