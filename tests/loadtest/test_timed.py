@@ -27,7 +27,7 @@ async def test_every_delivery_counts_once_however_it_is_cut(size: int) -> None:
     arrivals, ages = Arrivals(4), array("d")
     timing = Timing(PLAN, arrivals, ages)
     timing._counting = True
-    now = time.monotonic()
+    timing._arrived = now = time.monotonic()
     stream = b"".join(delivery(due) for due in (now - 3, 0, now - 2, now - 1))
     for at in range(0, len(stream), size):
         timing.data_received(stream[at : at + size])
