@@ -23,7 +23,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby, islice
 
-from engine.sortedset import Row, SortedSet, _prefix, _score
+from engine.sortedset import Row, SortedSet
+from engine.sortkey import prefix_of, score_of
 
 __all__ = ["MARK", "PlacedSet"]
 
@@ -87,7 +88,7 @@ class PlacedSet(SortedSet):
         """Set the score of a member, who is the last to have reached it. O(log n)."""
         self._latest = max(now, self._latest + 1)
         self.remove(member)
-        key = _prefix(score) + b"\xff" + self._latest.to_bytes(8, "big") + member
+        key = prefix_of(score) + b"\xff" + self._latest.to_bytes(8, "big") + member
         self._enter(member, key)
         self.placed += 1
 
@@ -98,10 +99,10 @@ class PlacedSet(SortedSet):
         the first.
         """
         placed = ((name, key) for name, key in self._keys.items() if _is_placed(key))
-        found = [(key[8:], name, _score(key)) for name, key in islice(placed, limit)]
+        found = [(key[8:], name, score_of(key)) for name, key in islice(placed, limit)]
         for _, name, score in found:
             self.remove(name)
-            self._enter(name, _prefix(score) + name)
+            self._enter(name, prefix_of(score) + name)
         return found
 
     def stored(self, member: bytes) -> bytes | None:
@@ -109,7 +110,7 @@ class PlacedSet(SortedSet):
         key = self._keys.get(member)
         return None if key is None else key[8:]
 
-    def move(self, member: bytes, score: float) -> tuple[int | None, int]:
+    def move(self, member: bytes, score: float, was: float | None = None) -> tuple[int | None, int]:
         raise TypeError("a member of a placed set reaches a score at some time")
 
     def remove(self, member: bytes) -> bool:
@@ -129,14 +130,14 @@ class PlacedSet(SortedSet):
 
     def passed(self, score: float, stored: bytes, *, reverse: bool = False) -> int:
         index = super().passed(score, stored)
-        return self._turned(index, _prefix(score)) if reverse else index
+        return self._turned(index, prefix_of(score)) if reverse else index
 
     def slice(self, start: int, stop: int, *, reverse: bool = False) -> list[Row]:
         start, stop = max(0, start), min(stop, len(self._keys))
         if start >= stop:
             return []
         keys = self._descending(start, stop) if reverse else self._order[start:stop]
-        return [(_member(key), _score(key)) for key in keys]
+        return [(_member(key), score_of(key)) for key in keys]
 
     def _turned(self, index: int, prefix: bytes) -> int:
         """The index, from the highest score, of what has this index and this score. O(log n)."""

@@ -159,7 +159,7 @@ def submit(board: SortedSet, ranking: Ranking, member: bytes, score: float) -> S
         previous = None if before is None else rank(board, ranking, member)
         board.add(member, score)
         return Submission(member, score, rank(board, ranking, member), previous, before, True)
-    left, entered = board.move(member, score)
+    left, entered = board.move(member, score, before)
     if ranking.descending:
         size = len(board)
         entered = size - 1 - entered

@@ -6,8 +6,8 @@ Order: by score, then by the member's bytes. Everything rests on one *sort key* 
 
 and bytes compare like memory, in C. A dict leads from a member to its sort key, and an
 ordered sequence holds the sort keys. Neither holds anything that the garbage collector
-tracks one by one: at a million members a collection has a thousand lists to visit, and a
-member costs about 175 bytes, its name included.
+tracks one by one: at a million members a collection has some thousand lists to visit, and a
+member costs about 180 bytes, its name included.
 
 The sequence is a plain list while it is short, and a `RankedList` once that is faster;
 it never turns back, since a set that was large once will be large again.
@@ -20,44 +20,24 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
-from struct import Struct
 from typing import Any, cast
 
 from sortedcontainers import SortedList
 
 from engine.rankedlist import RankedList
+from engine.sortkey import prefix_of, score_of
 
 __all__ = ["SortedSet"]
 
-PLAIN_LIMIT = 512
-"""Up to here moving the tail of a plain list is cheaper than a SortedList's second level."""
+PLAIN_LIMIT = 2_000
+"""Up to here moving the tail of a plain list is cheaper than all that a `RankedList` keeps."""
 
 SORTED_MEANWHILE = 4
 """Members that can be sorted in the time that moving one takes, about."""
 
-_DOUBLE = Struct(">d")
-_INVERTED = bytes(255 - byte for byte in range(256))
-
 Row = tuple[bytes, float]
 """(member, score)"""
 _Places = tuple[int | None, int]
-
-
-def _prefix(score: float) -> bytes:
-    """Eight bytes that compare as the score does.
-
-    IEEE doubles of one sign order like their bits. Negating sets the sign bit of what is
-    positive; inverting all bits turns the order of what is negative.
-    """
-    if score >= 0:
-        return _DOUBLE.pack(-score if score else -0.0)
-    return _DOUBLE.pack(score).translate(_INVERTED)
-
-
-def _score(key: bytes) -> float:
-    if key[0] & 0x80:
-        return -cast(float, _DOUBLE.unpack_from(key)[0]) + 0.0
-    return cast(float, _DOUBLE.unpack(key[:8].translate(_INVERTED))[0])
 
 
 class SortedSet:
@@ -67,7 +47,9 @@ class SortedSet:
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         """O(n log n), and O(n) if the rows come in order or in reverse order."""
-        self._keys: dict[bytes, bytes] = {member: _prefix(score) + member for member, score in rows}
+        self._keys: dict[bytes, bytes] = {
+            member: prefix_of(score) + member for member, score in rows
+        }
         self._order: list[bytes] | RankedList = sorted(self._keys.values())
         self._bisect: Any = bisect_left
         self._distinct: Any = None
@@ -82,7 +64,7 @@ class SortedSet:
 
     def __iter__(self) -> Iterator[Row]:
         """Every (member, score), lowest first. Nothing may change meanwhile. O(n)."""
-        return ((key[8:], _score(key)) for key in self._order)
+        return ((key[8:], score_of(key)) for key in self._order)
 
     def add(self, member: bytes, score: float) -> bool:
         """Set the score of ``member``; answer whether that changed anything. O(log n)."""
@@ -91,19 +73,22 @@ class SortedSet:
         self.move(member, score)
         return True
 
-    def move(self, member: bytes, score: float) -> _Places:
-        """Set the score of ``member``; its index before (None: it is new) and after. O(log n)."""
+    def move(self, member: bytes, score: float, was: float | None = None) -> _Places:
+        """Set the score of ``member``; its index before (None: it is new) and after. O(log n).
+
+        ``was`` is its score before, if the caller knows it.
+        """
         if score != score:
             raise ValueError("a score must be a number")
         before = self._keys.get(member)
-        self._keys[member] = key = _prefix(score) + member
+        self._keys[member] = key = prefix_of(score) + member
         order = self._order
-        if type(order) is RankedList:
-            places: _Places = (
-                (None, order.enter(key)) if before is None else order.move(before, key)
-            )
-        else:
+        if isinstance(order, list):
             places = self._move(order, before, key)
+        elif before is None:
+            places = (None, order.enter(key))
+        else:
+            places = order.move(before, key, score_of(before) if was is None else was, score)
         if self._distinct is not None:
             self._recount(before, key)
         return places
@@ -124,7 +109,7 @@ class SortedSet:
             return
         if any(score != score for score in scores.values()):
             raise ValueError("a score must be a number")
-        self._keys.update((member, _prefix(score) + member) for member, score in scores.items())
+        self._keys.update((member, prefix_of(score) + member) for member, score in scores.items())
         self._order = sorted(self._keys.values())
         self._bisect = bisect_left
         self._distinct = None
@@ -143,7 +128,7 @@ class SortedSet:
     def score(self, member: bytes) -> float | None:
         """O(1)."""
         key = self._keys.get(member)
-        return None if key is None else _score(key)
+        return None if key is None else score_of(key)
 
     def index(self, member: bytes, *, reverse: bool = False) -> int | None:
         """How many members stand before this one. O(log n)."""
@@ -155,7 +140,7 @@ class SortedSet:
 
     def below(self, score: float, *, inclusive: bool = False) -> int:
         """How many members have a score below ``score`` (or at most). O(log n)."""
-        prefix = _prefix(score)
+        prefix = prefix_of(score)
         if inclusive:
             return self._through(prefix)
         return cast(int, self._bisect(self._order, prefix))
@@ -176,7 +161,7 @@ class SortedSet:
         """
         distinct = self._scores()
         bisect = distinct.bisect_right if inclusive else distinct.bisect_left
-        return cast(int, bisect(_prefix(score)))
+        return cast(int, bisect(prefix_of(score)))
 
     def forget_distinct(self) -> None:
         """Give back the memory of ``distinct_below``. O(different scores)."""
@@ -187,7 +172,7 @@ class SortedSet:
 
         ``stored`` is a member as iteration answers it. O(log n).
         """
-        key = _prefix(score) + stored
+        key = prefix_of(score) + stored
         if reverse:
             return len(self._keys) - cast(int, self._bisect(self._order, key))
         return cast(int, self._bisect(self._order, key + b"\0"))
@@ -199,9 +184,9 @@ class SortedSet:
         if start >= stop:
             return []
         if not reverse:
-            return [(key[8:], _score(key)) for key in self._order[start:stop]]
+            return [(key[8:], score_of(key)) for key in self._order[start:stop]]
         keys = self._order[size - stop : size - start]
-        return [(key[8:], _score(key)) for key in reversed(keys)]
+        return [(key[8:], score_of(key)) for key in reversed(keys)]
 
     stored_slice = slice
     """As ``slice``, of what is stored of each member: for whoever writes sets down."""
@@ -220,7 +205,7 @@ class SortedSet:
 
     def _forget(self, key: bytes) -> int:
         order = self._order
-        if type(order) is RankedList:
+        if isinstance(order, RankedList):
             return order.leave(key)
         index = bisect_left(order, key)
         del order[index]
@@ -248,8 +233,9 @@ class SortedSet:
                 distinct.remove(prefix)
 
     def _grow(self) -> None:
-        if len(self._order) > PLAIN_LIMIT:
-            self._order = RankedList(self._order)
+        order = self._order
+        if isinstance(order, list) and len(order) > PLAIN_LIMIT:
+            self._order = RankedList(order)
             self._bisect = RankedList.bisect_left
 
     def _check(self) -> None:
@@ -258,7 +244,7 @@ class SortedSet:
         assert len(set(self._order)) == len(self._order) == len(self._keys)
         for member, key in self._keys.items():
             assert key[8:] == member
-            assert _prefix(_score(key)) == key[:8]
+            assert prefix_of(score_of(key)) == key[:8]
         self._check_order()
 
     def _check_order(self) -> None:

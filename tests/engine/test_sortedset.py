@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from engine import sortedset
+from engine import rankedlist, sortedset
 from engine.rankedlist import RankedList
 from engine.sortedset import SortedSet
+from engine.sortkey import prefix_of, score_of
 
 SCORES = st.one_of(
     st.floats(allow_nan=False),
@@ -85,42 +86,41 @@ class AgainstModel(RuleBasedStateMachine):
         assert len(self.set) == len(self.model)
 
 
-class LargeAgainstModel(AgainstModel):
-    """The same, with every set past the size where it turns into a SortedList."""
+class LongAgainstModel(AgainstModel):
+    """The same, with sets of a `RankedList`."""
+
+    MEMBERS = 500
+    LOAD = rankedlist.LOAD
 
     def __init__(self) -> None:
         super().__init__()
-        self.model = {b"%d" % n: float(n % 7) for n in range(sortedset.PLAIN_LIMIT + 5)}
+        self.model = {b"%d" % n: float(n % 7) for n in range(self.MEMBERS)}
         self.set = SortedSet(self.model.items())
+        self.set._order = RankedList(list(self.set._order), self.LOAD)
+        self.set._bisect = RankedList.bisect_left
 
 
-class SplitAgainstModel(AgainstModel):
-    """The same, with sublists so short that a handful of members splits and joins them."""
+class SplitAgainstModel(LongAgainstModel):
+    """The same, with runs so short that a handful of members splits and joins them, and that
+    there are several blocks of them."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.model = {b"%d" % n: float(n % 7) for n in range(sortedset.PLAIN_LIMIT + 5)}
-        self.set = SortedSet(self.model.items())
-        for number in range(sortedset.PLAIN_LIMIT - 30):
-            self.remove(b"%d" % number)
-        order = self.set._order
-        assert isinstance(order, RankedList)
-        order._reset(4)
+    MEMBERS = 300
+    LOAD = 4
 
 
 TestSmall = AgainstModel.TestCase
 TestSplit = SplitAgainstModel.TestCase
 TestSplit.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
-TestLarge = LargeAgainstModel.TestCase
-TestLarge.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestLong = LongAgainstModel.TestCase
+TestLong.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
 
 
 @given(SCORES, SCORES)
 def test_the_prefix_orders_as_the_score_does(left: float, right: float) -> None:
-    a, b = sortedset._prefix(left), sortedset._prefix(right)
+    a, b = prefix_of(left), prefix_of(right)
     assert (a < b, a == b) == (left < right, left == right)
-    assert sortedset._score(a) == left
-    assert math.copysign(1, sortedset._score(sortedset._prefix(-0.0))) == 1
+    assert score_of(a) == left
+    assert math.copysign(1, score_of(prefix_of(-0.0))) == 1
 
 
 def test_a_set_grows_one_by_one_past_the_plain_list() -> None:
@@ -134,8 +134,8 @@ def test_a_set_grows_one_by_one_past_the_plain_list() -> None:
     assert not grown
 
 
-@pytest.mark.parametrize("members", [0, 3, 700])
-@pytest.mark.parametrize("changed", [1, 5, 800])
+@pytest.mark.parametrize("members", [0, 3, 2_100])
+@pytest.mark.parametrize("changed", [1, 5, 2_000])
 def test_many_scores_at_once_are_as_one_by_one(members: int, changed: int) -> None:
     rows = [(b"m%d" % number, float(number % 7)) for number in range(members)]
     scores = {b"m%d" % (3 * number): float(number % 11) for number in range(changed)}
@@ -149,13 +149,31 @@ def test_many_scores_at_once_are_as_one_by_one(members: int, changed: int) -> No
     assert at_once.below(5.0) == one_by_one.below(5.0)
 
 
-@pytest.mark.parametrize("members", [0, 700])
+@pytest.mark.parametrize("members", [0, 2_100])
 def test_nan_is_no_score_among_many(members: int) -> None:
     board = SortedSet((b"m%d" % number, 1.0) for number in range(members))
     with pytest.raises(ValueError, match="a score must be a number"):
         board.update({b"m": math.nan})
     assert len(board) == members
     board._check()
+
+
+@pytest.mark.parametrize("limit", [0, 1, 3, 4, 5, 17, 100])
+@pytest.mark.parametrize("start", [0, 1, 1_023, 1_024, 1_999, 2_000])
+def test_slices_of_many_runs_and_blocks(start: int, limit: int) -> None:
+    keys = [prefix_of(float(number - 1_000)) + b"m" for number in range(2_000)]
+    order = RankedList(keys, load=4)
+    order._check()
+    assert order[start : start + limit] == keys[start : start + limit]
+    assert len(order) == 2_000
+
+
+def test_a_score_beyond_all_others_is_found_behind_them() -> None:
+    """The bytes after those of infinity are no number."""
+    board = SortedSet((b"m%d" % number, math.inf) for number in range(2_100))
+    assert board.below(math.inf) == 0
+    assert board.below(math.inf, inclusive=True) == 2_100
+    assert board.count(math.inf, math.inf) == 2_100
 
 
 def test_nan_is_no_score() -> None:
