@@ -75,17 +75,16 @@ class TokenBucket:
     def take(self, state: LimitState | None, now: int, cost: int) -> Outcome:
         if self.scale == 1 and type(state) is int and cost > 0:  # the common case, no detours
             interval, burst = self.interval, self.burst
-            missing = state - now if state > now else 0
             price = cost * interval
-            left = self.capacity - missing - price
+            after = (state if state > now else now) + price
+            missing = after - now
+            left = self.capacity - missing
             if left >= 0:
-                missing += price
-                after = now + missing
                 return _new(Decision, (True, burst, left // interval, 0, missing)), after, after
             room = left + price
             if room >= 0 and cost <= burst:
-                refusal = _new(Decision, (False, burst, room // interval, -left, missing))
-                return refusal, None, 0
+                reset = missing - price
+                return _new(Decision, (False, burst, room // interval, -left, reset)), None, 0
         return self._take(state, now, cost)
 
     def _take(self, state: LimitState | None, now: int, cost: int) -> Outcome:

@@ -72,8 +72,9 @@ class FixedWindow(_Window):
 
     def take(self, state: LimitState | None, now: int, cost: int) -> Outcome:
         quota, period = self.quota, self.period
-        window, elapsed = divmod(now, period)
-        left = period - elapsed
+        window = now // period
+        ends = (window + 1) * period
+        left = ends - now
         seen, spent = window, 0
         if state is not None:
             try:
@@ -85,7 +86,7 @@ class FixedWindow(_Window):
         after = spent + cost
         if after <= quota and cost > 0:
             decision = _new(Decision, (True, quota, quota - after, 0, left))
-            return decision, (window, after), now + left
+            return decision, (window, after), ends
         room = quota - spent if spent < quota else 0
         reset = left if spent else 0
         if cost <= 0:
@@ -93,7 +94,7 @@ class FixedWindow(_Window):
             return _new(Decision, (True, quota, room, 0, reset)), None, 0
         refusal = _new(Decision, (False, quota, room, NEVER if cost > quota else left, reset))
         if seen > window:
-            return refusal, (window, spent), now + left
+            return refusal, (window, spent), ends
         return refusal, None, 0
 
     def next_after(self, decision: Decision) -> int:
@@ -135,8 +136,9 @@ class SlidingWindow(_Window):
 
     def take(self, state: LimitState | None, now: int, cost: int) -> Outcome:
         quota, period = self.quota, self.period
-        window, elapsed = divmod(now, period)
-        in_view = period - elapsed
+        window = now // period
+        ends = (window + 1) * period
+        in_view = ends - now
         seen, previous, current = window, 0, 0
         if state is not None:
             try:
@@ -145,19 +147,17 @@ class SlidingWindow(_Window):
                 seen, previous, current = own(state, 3) or (window, 0, 0)
             if seen < window:
                 previous, current = (current if seen == window - 1 else 0), 0
-        room = quota * period - previous * in_view - current * period
-        left = max(0, room // period)
-        if cost <= 0 or cost * period > room:
-            check_cost(cost)
-            reset = self._reset_after(previous, current, in_view)
-            wait = self._retry_after(previous, current, in_view, cost) if cost else 0
-            refusal = decide(wait == 0, quota, left, wait, reset)
-            if cost and seen > window:
-                return refusal, (window, previous, current), now + in_view + period
-            return refusal, None, 0
-        in_view += period
-        decision = _new(Decision, (True, quota, left - cost, 0, in_view))
-        return decision, (window, previous, current + cost), now + in_view
+        left = ((quota - current) * period - previous * in_view) // period
+        if 0 < cost <= left:
+            decision = _new(Decision, (True, quota, left - cost, 0, in_view + period))
+            return decision, (window, previous, current + cost), ends + period
+        check_cost(cost)
+        reset = self._reset_after(previous, current, in_view)
+        wait = self._retry_after(previous, current, in_view, cost) if cost else 0
+        refusal = decide(wait == 0, quota, max(0, left), wait, reset)
+        if cost and seen > window:
+            return refusal, (window, previous, current), ends + period
+        return refusal, None, 0
 
     def next_after(self, decision: Decision) -> int:
         # The estimate sinks all the time; by then it has sunk by one at the slowest.
