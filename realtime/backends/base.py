@@ -84,6 +84,7 @@ from realtime.backends.base_limits import (
     SlidingWindow,
     Take,
     TokenBucket,
+    Wanted,
 )
 
 __all__ = [
@@ -158,6 +159,7 @@ __all__ = [
     "Ties",
     "TokenBucket",
     "Values",
+    "Wanted",
     "Watches",
     "Wildcard",
     "WritesRefused",

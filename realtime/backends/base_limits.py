@@ -49,6 +49,7 @@ __all__ = [
     "SlidingWindow",
     "Take",
     "TokenBucket",
+    "Wanted",
 ]
 
 
@@ -60,6 +61,10 @@ class Take(NamedTuple):
     cost: int = 1
 
 
+Wanted = tuple[bytes, LimitRule, int]
+"""A `Take`, or the same as a plain tuple, which is made in less time."""
+
+
 class Buckets(Protocol):
     """Rate limits; the state under a key belongs to one rule.
 
@@ -68,7 +73,7 @@ class Buckets(Protocol):
     async def take(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision:
         """Spend if allowed; a cost of 0 only looks."""
 
-    async def take_all(self, takes: Sequence[Take]) -> list[Decision]:
+    async def take_all(self, takes: Sequence[Wanted]) -> list[Decision]:
         """Spend all, or nothing if any is refused; one decision per take, as if it were alone
         after the earlier ones of the same call."""
 
@@ -83,9 +88,11 @@ class Buckets(Protocol):
 
 @runtime_checkable
 class ImmediateBuckets(Protocol):
-    """A capability of buckets in this process: a take that nobody has to wait for."""
+    """A capability of buckets in this process: takes that nobody has to wait for."""
 
     def take_now(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision: ...
+
+    def take_all_now(self, takes: Sequence[Wanted]) -> list[Decision]: ...
 
 
 class Leases(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.engine import Engine
-from realtime.backends.base import Decision, LeaseDecision, LimitRule, Take
+from realtime.backends.base import Decision, LeaseDecision, LimitRule, Wanted
 from realtime.backends.embedded_channels import ALL_ADMITTED, Admission
 
 __all__ = ["Buckets", "Leases"]
@@ -19,13 +19,13 @@ class Buckets:
         self._admit = admission.admit
         all_pass = admission is ALL_ADMITTED
         self.take_now = engine.buckets.take if all_pass else self._take_admitted
+        self.take_all_now = engine.buckets.take_all if all_pass else self._take_all_admitted
 
     async def take(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision:
         return self.take_now(key, rule, cost)
 
-    async def take_all(self, takes: Sequence[Take]) -> list[Decision]:
-        self._admit()
-        return self._buckets.take_all(takes)
+    async def take_all(self, takes: Sequence[Wanted]) -> list[Decision]:
+        return self.take_all_now(takes)
 
     async def adjust(self, key: bytes, rule: LimitRule, by: int) -> Decision:
         self._admit()
@@ -38,6 +38,10 @@ class Buckets:
         if cost:  # otherwise it only looks
             self._admit()
         return self._buckets.take(key, rule, cost)
+
+    def _take_all_admitted(self, takes: Sequence[Wanted]) -> list[Decision]:
+        self._admit()
+        return self._buckets.take_all(takes)
 
 
 class Leases:

@@ -19,6 +19,7 @@ from realtime.backends.base import (
     LimitRule,
     OutOfTime,
     Take,
+    Wanted,
 )
 from realtime.backends.keys import (
     hold_key,
@@ -71,6 +72,8 @@ class Shortcut(NamedTuple):
     bucket: Callable[[str], bytes]
     rule: LimitRule
     take: Callable[[bytes, LimitRule, int], Decision]
+    take_all: Callable[[Sequence[Wanted]], list[Decision]]
+    """Under several rules that are laid open, in one step."""
 
 
 class Reserved(NamedTuple):
@@ -130,27 +133,30 @@ class Limits(Rulebook):
         need not be defined; if it is, and was not changed since, both ways spend from the same
         callers' states. A decision may be `Saturated`.
         """
-        if not isinstance(self._buckets, ImmediateBuckets):
+        store = self._buckets
+        if not isinstance(store, ImmediateBuckets):
             return None
         if spec.algorithm in ("calendar", "concurrency") or spec.penalty is not None:
             return None
         if spec.allow or spec.deny or spec.tiers:
             return None
         build = spec.build()
-        return Shortcut(buckets(name_bytes("rule", rule)), build, self._buckets.take_now)
+        bucket = buckets(name_bytes("rule", rule))
+        return Shortcut(bucket, build, store.take_now, store.take_all_now)
 
     async def take_all(self, wishes: Sequence[Wish]) -> list[Verdict]:
         """Spend all or nothing, in one step; shadow rules are decided aside, and never block.
 
         In a cluster all callers must share a hash tag: `CrossSlot` says so."""
-        peek = self._rules.peek
+        ready = self.ready
         rules: list[Rule] = []
-        takes: list[Take] = []
+        takes: list[Wanted] = []
         for name, key, cost, tier in wishes:
-            rule = peek(name) or await self._find(name)
+            rule = ready(name) or await self._find(name)
             rules.append(rule)
-            if rule.build is not None and tier is None:
-                takes.append(_new(Take, (rule.bucket(key), rule.build, cost)))
+            build = rule.build
+            if build is not None and tier is None:
+                takes.append((rule.bucket(key), build, cost))
         if len(takes) < len(rules):
             return await self._timely(rules, self._take, wishes)
         answers = await self._buckets.take_all(takes)

@@ -9,6 +9,7 @@ when it is over (`OutOfTime`), and ``move`` makes those that hold then.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -130,8 +131,9 @@ class Terms:
         return spec, Amended(build, first, self.stored.spec.on_change, **until)
 
 
-class Rule(NamedTuple):
-    """A rule by its name."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """A rule by its name. Not a tuple, since its parts are read by name at every take."""
 
     name: str
     spec: RuleSpec

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from realtime.backends.base import BackendUnavailable, Buckets, Decision, LimitRule, Take
+from realtime.backends.base import BackendUnavailable, Buckets, Decision, LimitRule, Wanted
 from realtime.middleware import EmbeddedLimiter, RateLimitMiddleware, Rule
 from realtime.middleware.occasional import INTERVAL, Occasional
 from realtime.services.limits import Limits
@@ -30,7 +30,7 @@ class Distant:
             raise BackendUnavailable
         return await self.buckets.take(key, rule, cost)
 
-    async def take_all(self, takes: Sequence[Take]) -> list[Decision]:
+    async def take_all(self, takes: Sequence[Wanted]) -> list[Decision]:
         if self.away:
             raise BackendUnavailable
         return await self.buckets.take_all(takes)

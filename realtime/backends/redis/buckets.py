@@ -27,8 +27,8 @@ from realtime.backends.base import (
     PenaltyBox,
     SlidingLog,
     SlidingWindow,
-    Take,
     TokenBucket,
+    Wanted,
     WrongType,
 )
 from realtime.backends.redis.calls import Calls
@@ -74,9 +74,9 @@ class Buckets:
             return rule.take(_state(key, state[0]), now, cost)[0]
         if not state:
             raise _not_a_state(key)
-        return (await self._take_by_swap([Take(key, rule, cost)], even_if_refused=True))[0]
+        return (await self._take_by_swap([(key, rule, cost)], even_if_refused=True))[0]
 
-    async def take_all(self, takes: Sequence[Take]) -> list[Decision]:
+    async def take_all(self, takes: Sequence[Wanted]) -> list[Decision]:
         if not takes:
             return []
         numbers: dict[bytes, int] = {}
@@ -110,10 +110,10 @@ class Buckets:
         return int(seconds) * 1_000_000 + int(micros)
 
     async def _take_by_swap(
-        self, takes: Sequence[Take], *, even_if_refused: bool = False
+        self, takes: Sequence[Wanted], *, even_if_refused: bool = False
     ) -> list[Decision]:
         """A refusal, too, may store what a state has become; but not that of one among others."""
-        keys = list(dict.fromkeys(take.key for take in takes))
+        keys = list(dict.fromkeys(key for key, _, _ in takes))
         for _ in range(TRIES):
             now, *texts = await self._calls.run(LOOK, keys)
             before = dict(zip(keys, texts, strict=True))
@@ -136,7 +136,7 @@ class Buckets:
 
 
 def _decide(
-    takes: Sequence[Take], states: dict[bytes, LimitState | None], now: int
+    takes: Sequence[Wanted], states: dict[bytes, LimitState | None], now: int
 ) -> tuple[list[Decision], dict[bytes, tuple[LimitState, int]]]:
     """One after the other, each from what the earlier ones left; and what to store till when."""
     decisions: list[Decision] = []
