@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from realtime.middleware.blocked import Blocked
-from realtime.middleware.limiter import Ends, Way
+from realtime.middleware.limiter import Ends, EndsOfAll, Way
 from realtime.middleware.outage import Outages, reason
 from realtime.middleware.rules import OnOutage, Rule
 from realtime.services.leases import Lease
@@ -46,6 +46,9 @@ class Distant(abc.ABC):
 
     def way(self, rule: Rule, ends: Ends[T]) -> Way[T] | None:
         """There is always a wire to wait for."""
+        return None
+
+    def way_of_all(self, rules: Sequence[Rule], ends: EndsOfAll[T]) -> Way[T] | None:
         return None
 
     async def take(self, wishes: Sequence[Wish]) -> Sequence[Verdict]:

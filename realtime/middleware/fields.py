@@ -128,6 +128,18 @@ class Fields:
         policy = (b"ratelimit-policy", _policy(name, build.limit, max(1, window)))
         return _announcer(build, quoted(name), policy)
 
+    def announcer_of_all(
+        self, rules: Sequence[tuple[str, LimitRule]]
+    ) -> Callable[[Sequence[Decision]], list[Header]]:
+        """The same for takes under several rules, one decision for each."""
+        announcers = [self.announcer(name, build) for name, build in rules]
+
+        def announce(decisions: Sequence[Decision]) -> list[Header]:
+            pairs = zip(announcers, decisions, strict=True)
+            return joined([one(decision) for one, decision in pairs])
+
+        return announce
+
     def _numbers(self, one: Standing, late: int) -> list[Header]:
         reset = one.reset_after + late if one.reset_after else 0
         if self._reset == "epoch":

@@ -1,15 +1,15 @@
 """What stands before a route: its rules, with all made ready that does not need a request.
 
-Two kinds. One rule that is the same for all callers, decided in this process, is a few function
-calls. Everything else - several rules, tiers, leases, real costs, a limiter elsewhere - is asked
-for: leases first, one after the other, then all that is spent, in one atomic step; if anything
-is refused, the leases are given back. `Admission` is what has to be seen to afterwards.
+Two kinds. Rules that are the same for all callers, decided in this process, are a few function
+calls. Everything else - tiers, leases, real costs, a limiter elsewhere - is asked for: leases
+first, one after the other, then all that is spent, in one atomic step; if anything is refused,
+the leases are given back. `Admission` is what has to be seen to afterwards.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from starlette.types import Scope
 
@@ -19,7 +19,7 @@ from realtime.middleware.ask import Ask
 from realtime.middleware.blocked import Known
 from realtime.middleware.fallback import OUTAGES
 from realtime.middleware.fields import NOTHING, Announcer, Fields, Header, Standing, joined
-from realtime.middleware.limiter import Ends, Limiter
+from realtime.middleware.limiter import Ends, EndsOfAll, Limiter, Way
 from realtime.middleware.occasional import Occasional
 from realtime.middleware.rules import CONCURRENCY, Rule
 from realtime.middleware.running import Held
@@ -233,17 +233,17 @@ class Guard:
             "a request would have been refused, were it not for the shadow of " + ", ".join(names)
         )
 
-    def _immediate(self) -> Callable[[Scope], list[Header] | Refusal | int] | None:
-        """The whole way in one function, if there is one rule and nobody to wait for: nearly
-        every request comes by here. If it is not that easy after all, it answers the cost."""
+    def _immediate(self) -> Way[list[Header] | Refusal] | None:
+        """The whole way in one function, if there is nobody to wait for: nearly every request
+        comes by here. If it is not that easy after all, it answers the cost."""
         rules = list(self._rules.values())
         if not rules:
             return lambda scope: NOTHING
-        if len(rules) != 1 or rules[0].algorithm == CONCURRENCY or self._ask.cost_after:
+        if self._running or not self._is_plain:
             return None
-        (rule,) = rules
-        if not self._ask.fields.is_plain:
-            return None
+        return self._way(rules[0]) if len(rules) == 1 else self._way_of_all(rules)
+
+    def _way(self, rule: Rule) -> Way[list[Header] | Refusal] | None:
         build = rule.spec.build()
         announce = self._ask.fields.announcer(rule.name, build)
         refused, observe = self._refusals.of_rule(rule), self._ask.observe
@@ -263,6 +263,27 @@ class Guard:
         allowed = announce if observe is None else allow
         ends = Ends(self._ask.key_of(rule), self._ask.cost, allowed, refuse)
         return self._ask.limiter.way(rule, ends)
+
+    def _way_of_all(self, rules: Sequence[Rule]) -> Way[list[Header] | Refusal] | None:
+        builds = [rule.spec.build() for rule in rules]
+        keys = [self._ask.key_of(rule) for rule in rules]
+        announce = self._ask.fields.announcer_of_all(list(zip(self._names, builds, strict=True)))
+
+        def refuse(decisions: Sequence[Decision], cost: int) -> list[Header] | Refusal:
+            verdicts = [
+                Verdict(rule.name, rule.spec, one, build, one.allowed, reason_of(one))
+                for rule, one, build in zip(rules, decisions, builds, strict=True)
+            ]
+            return self._refusal(
+                self._violated(verdicts), verdicts, cost, list(map(Standing.of, verdicts))
+            )
+
+        def allow(decisions: Sequence[Decision]) -> list[Header] | Refusal:
+            self._ask.tell("allowed", self._names)
+            return announce(decisions)
+
+        ends = EndsOfAll(keys, self._ask.cost, allow, refuse)
+        return self._ask.limiter.way_of_all(rules, ends)
 
 
 class _Announcers:

@@ -8,16 +8,18 @@ way to decisions that nobody waits for; `realtime.middleware.remote` and
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from starlette.types import Scope
 
-from realtime.backends.base import Decision
+from realtime.backends.base import Decision, LimitRule
 from realtime.middleware.rules import OnOutage, Rule
 from realtime.services.leases import Lease
-from realtime.services.limits import Limits, RuleSpec, Verdict, Wish
+from realtime.services.limits import Limits, RuleSpec, Shortcut, Verdict, Wish
+from realtime.services.terms import Rule as Known
 
-__all__ = ["EmbeddedLimiter", "Ends", "Features", "Limiter", "Way", "settle"]
+__all__ = ["EmbeddedLimiter", "Ends", "EndsOfAll", "Features", "Limiter", "Way", "settle"]
 
 T = TypeVar("T")
 
@@ -42,6 +44,15 @@ class Ends(NamedTuple, Generic[T]):
     refused: Callable[[Decision, int], T]
 
 
+class EndsOfAll(NamedTuple, Generic[T]):
+    """The same for several rules: there is a key, and a decision, for each."""
+
+    keys: Sequence[Callable[[Scope], str]]
+    cost: int | Callable[[Scope], int]
+    allowed: Callable[[Sequence[Decision]], T]
+    refused: Callable[[Sequence[Decision], int], T]
+
+
 class Limiter(Protocol):
     """Decides. Any answer may raise Unavailable, or BackendUnavailable: that is an outage."""
 
@@ -55,6 +66,9 @@ class Limiter(Protocol):
 
     def way(self, rule: Rule, ends: Ends[T]) -> Way[T] | None:
         """To decisions under one rule that nobody waits for; None if there is none."""
+
+    def way_of_all(self, rules: Sequence[Rule], ends: EndsOfAll[T]) -> Way[T] | None:
+        """The same under several rules: all are charged, or none."""
 
     async def take(self, wishes: Sequence[Wish]) -> Sequence[Verdict]:
         """One verdict per wish: all are charged, or none. If none, those may be left out that
@@ -111,7 +125,7 @@ class EmbeddedLimiter:
         shortcut = limits.shortcut(name, spec)
         if shortcut is None:
             return None
-        (bucket, built, take), sweep, ready = shortcut, self._features.sweep, limits.ready
+        (bucket, built, take, _), sweep, ready = shortcut, self._features.sweep, limits.ready
         key, cost_of, allowed, refused = ends
         fixed, price = (cost_of, None) if isinstance(cost_of, int) else (0, cost_of)
         takes = 0
@@ -133,6 +147,47 @@ class EmbeddedLimiter:
                 sweep(SWEEP_BUDGET)
             decision = take(bucket(key(scope)), built, cost)
             return allowed(decision) if decision[0] else refused(decision, cost)
+
+        return decide
+
+    def way_of_all(self, rules: Sequence[Rule], ends: EndsOfAll[T]) -> Way[T] | None:
+        """Written like ``way``. Rules that stand together mostly ask who it is in the same way:
+        that is asked once."""
+        limits, names = self._features.limits, [rule.name for rule in rules]
+        found = [limits.shortcut(rule.name, rule.spec) for rule in rules]
+        shortcuts = [shortcut for shortcut in found if shortcut is not None]
+        if len(shortcuts) < len(rules):
+            return None
+        callers = _by_caller(ends.keys, shortcuts)
+        take_all, sweep, ready = shortcuts[0].take_all, self._features.sweep, limits.ready
+        _, cost_of, allowed, refused = ends
+        fixed, price = (cost_of, None) if isinstance(cost_of, int) else (0, cost_of)
+        takes = 0
+        last: list[object] = []
+        are_ours = False
+
+        def decide(scope: Scope) -> T | int:
+            nonlocal takes, last, are_ours
+            cost = fixed if price is None else price(scope)
+            found = list(map(ready, names))
+            if found != last:
+                last, are_ours = [*found], all(map(_is_plainly, found, rules))
+            if not are_ours:
+                return cost
+            takes += 1
+            if takes >= TAKES_PER_SWEEP:
+                takes = 0
+                sweep(SWEEP_BUDGET)
+            wanted = []
+            for key, theirs in callers:
+                caller = key(scope)
+                for bucket, built in theirs:
+                    wanted.append((bucket(caller), built, cost))
+            decisions = take_all(wanted)
+            for decision in decisions:
+                if not decision[0]:
+                    return refused(decisions, cost)
+            return allowed(decisions)
 
         return decide
 
@@ -164,6 +219,22 @@ class EmbeddedLimiter:
 
     async def close(self) -> None:
         """Nothing is held but memory."""
+
+
+def _by_caller(
+    keys: Sequence[Callable[[Scope], str]], shortcuts: Sequence[Shortcut]
+) -> list[tuple[Callable[[Scope], str], list[tuple[Callable[[str], bytes], LimitRule]]]]:
+    """In the order of the rules; those in a row that have the same key are together."""
+    pairs = zip(keys, shortcuts, strict=True)
+    return [
+        (key, [(shortcut.bucket, shortcut.rule) for _, shortcut in group])
+        for key, group in groupby(pairs, lambda pair: pair[0])
+    ]
+
+
+def _is_plainly(found: Known | None, rule: Rule) -> bool:
+    """Whether nobody has changed the rule, or said something of a single caller."""
+    return found is not None and found.is_plainly(rule.spec)
 
 
 async def settle(limits: Limits, wish: Wish, by: int) -> None:
