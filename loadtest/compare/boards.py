@@ -42,6 +42,6 @@ def redis_client(server: Server) -> Any:
     return redis.Redis(port=server.port)
 
 
-def fill_redis(client: Any, members: int) -> None:
+def fill_redis(client: Any, members: int, name: str = NAME) -> None:
     for batch in entries(members):
-        client.zadd(NAME, dict(batch))
+        client.zadd(name, dict(batch))

@@ -1,4 +1,4 @@
-"""Submit a score and learn both ranks, inside the program, on a board of 100,000 members.
+"""Submit a score and learn both ranks, inside the program, on a board of a million.
 
 Everybody answers the same: score and rank before, score and rank after. The timed region
 holds the calls alone, one after the other. The engine stands against redis-py's blocking
@@ -25,9 +25,9 @@ from loadtest.compare.report import Row
 from loadtest.compare.rounds import Contender, Effort
 from realtime.embedded import Embedded
 
-__all__ = ["rows"]
+__all__ = ["pipeline", "rows"]
 
-MEMBERS = 100_000
+MEMBERS = 1_000_000
 TIMES = 10.0
 KEY = b"lb:{bench}"
 BLOCKING = "redis-py pipeline + Redis"
@@ -118,14 +118,14 @@ def _service(embedded: Embedded, operations: int) -> Measure:
     return measure
 
 
-def _pipeline(client: Any, member: bytes, score: int) -> Any:
+def pipeline(client: Any, board: str, member: bytes, score: float) -> Any:
     """What was, the change, what is: the answer of a submit."""
-    pipeline = client.pipeline(transaction=False)
-    pipeline.zscore(boards.NAME, member)
-    pipeline.zrevrank(boards.NAME, member)
-    pipeline.zadd(boards.NAME, {member: score}, gt=True)
-    pipeline.zrevrank(boards.NAME, member)
-    return pipeline
+    commands = client.pipeline(transaction=False)
+    commands.zscore(board, member)
+    commands.zrevrank(board, member)
+    commands.zadd(board, {member: score}, gt=True)
+    commands.zrevrank(board, member)
+    return commands
 
 
 def _redis(port: int, operations: int) -> Measure:
@@ -136,7 +136,7 @@ def _redis(port: int, operations: int) -> Measure:
 
         def work() -> None:
             for member, score in entries:
-                _pipeline(client, member, score).execute()
+                pipeline(client, boards.NAME, member, score).execute()
 
         return microseconds_each(work, operations)
 
@@ -152,7 +152,7 @@ def _redis_asyncio(port: int, operations: int) -> Measure:
         async def work() -> None:
             async with connect(port=port) as client:
                 for member, score in entries:
-                    await _pipeline(client, member, score).execute()
+                    await pipeline(client, boards.NAME, member, score).execute()
 
         return microseconds_each(lambda: asyncio.run(work()), operations)
 
