@@ -43,17 +43,22 @@ def drawing(shown: list[Curve]) -> str:
     parts = [*_axes(highest), _line([(n, log_growth(n)) for n in SIZES], "#57606a", highest, True)]
     ends = [(log_growth(SIZES[-1]), SIZES[-1], "log n", "#57606a")]
     for curve, colour in zip(shown, COLOURS, strict=False):
-        points = [(size, curve.growth(size)) for size in curve.figures]
-        size, growth = points[-1]
+        points: list[Point] = [(size, curve.growth(size)) for size in curve.figures]
+        size = max(curve.figures)
         parts.append(_line(points, colour, highest, False))
-        ends.append((growth, size, f"{curve.name}: {median(curve.figures[size]):.3g} µs", colour))
+        ends.append(
+            (
+                curve.growth(size),
+                size,
+                f"{curve.name}: {median(curve.figures[size]):.3g} µs",
+                colour,
+            )
+        )
     parts += _labels(ends, highest)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 {TOP + HEIGHT + 60}"'
-        ' font-family="sans-serif" font-size="12">\n<rect width="100%" height="100%" fill="white"/>\n'
-        + "\n".join(parts)
-        + "\n</svg>\n"
-    )
+    box = f"0 0 860 {TOP + HEIGHT + 60}"
+    begin = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" font-family="sans-serif"'
+    paper = '<rect width="100%" height="100%" fill="white"/>'
+    return "\n".join([f'{begin} font-size="12">', paper, *parts, "</svg>\n"])
 
 
 def _axes(highest: int) -> Iterable[str]:
