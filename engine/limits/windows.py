@@ -74,9 +74,9 @@ class FixedWindow(_Window):
         quota, period = self.quota, self.period
         window = now // period
         ends = (window + 1) * period
-        left = ends - now
-        seen, spent = window, 0
-        if state is not None:
+        if state is None:
+            seen, spent = window, 0
+        else:
             try:
                 seen, spent = state  # type: ignore[misc]  # a tuple, nearly always
             except (TypeError, ValueError):
@@ -85,8 +85,9 @@ class FixedWindow(_Window):
                 spent = 0
         after = spent + cost
         if after <= quota and cost > 0:
-            decision = _new(Decision, (True, quota, quota - after, 0, left))
+            decision = _new(Decision, (True, quota, quota - after, 0, ends - now))
             return decision, (window, after), ends
+        left = ends - now
         room = quota - spent if spent < quota else 0
         reset = left if spent else 0
         if cost <= 0:
@@ -139,8 +140,9 @@ class SlidingWindow(_Window):
         window = now // period
         ends = (window + 1) * period
         in_view = ends - now
-        seen, previous, current = window, 0, 0
-        if state is not None:
+        if state is None:
+            seen, previous, current = window, 0, 0
+        else:
             try:
                 seen, previous, current = state  # type: ignore[misc]  # a tuple, nearly always
             except (TypeError, ValueError):
