@@ -7,18 +7,20 @@ engine is given its keys as ready-made bytes; the service and `limits` build the
 caller's name. The target is the engine's, where the algorithms are alike. `limits` has no
 token bucket; ours stands beside its cheapest strategy, for what that says.
 
-Several rules are one step, all or nothing: three of them (a burst, an hour, a day) against one
-in the same kind of step.
+Several rules are one step, all or nothing: three of them (a burst, an hour, a day), of one
+algorithm and of three. They are held against one of them in the same kind of step, and against
+the bare check of one, which has no list of takes to read, and nothing to hold back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
+from statistics import fmean
 from typing import NamedTuple
 
 from engine.limits import FixedWindow, LimitRule, SlidingWindow, TokenBucket
@@ -71,19 +73,34 @@ LAYERS: tuple[LimitRule, ...] = (
     TokenBucket(10_000, 24 * 60 * MINUTE, 10_000),
 )
 
+MIXED: tuple[LimitRule, ...] = (
+    TokenBucket(LIMIT, MINUTE, LIMIT),
+    SlidingWindow(1_000, 60 * MINUTE),
+    FixedWindow(10_000, 24 * 60 * MINUTE),
+)
+
 
 def rows(effort: Effort) -> list[Row]:
     return [row for pair in PAIRS for row in _pair(pair, effort)] + _several(effort)
 
 
 def _several(effort: Effort) -> list[Row]:
-    return inside.rows(
-        "Rate-limit check under three rules, all or nothing",
-        [Contender("realtime, engine, three rules", _step(LAYERS))],
-        Contender("realtime, engine, one rule", _step(LAYERS[:1])),
-        1 / SEVERAL,
-        effort.rounds,
-    )
+    rows: list[Row] = []
+    for name, layers in (("three rules", LAYERS), ("three algorithms", MIXED)):
+        ours = [Contender(f"realtime, engine, {name} in a step", _step(layers))]
+        peers = [
+            Contender("one rule in a step", _mean([_step((layer,)) for layer in layers])),
+            Contender("one rule, bare", _mean([_engine(layer) for layer in layers])),
+        ]
+        title = f"Rate-limit check under {name}, all or nothing"
+        for peer in peers:
+            rows += inside.rows(title, ours, peer, 1 / SEVERAL, effort.rounds)
+    return rows
+
+
+def _mean(alone: Sequence[Measure]) -> Measure:
+    """Of each of the rules alone."""
+    return lambda number: fmean([measure(number) for measure in alone])
 
 
 def _step(layers: tuple[LimitRule, ...]) -> Measure:
