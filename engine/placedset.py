@@ -20,9 +20,12 @@ latest place there is says what was taken, so nothing has to be kept beside the 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import groupby, islice
+from typing import cast
 
+from engine.rankedlist import RankedList
 from engine.sortedset import Row, SortedSet
 from engine.sortkey import prefix_of, score_of
 
@@ -87,10 +90,8 @@ class PlacedSet(SortedSet):
     def reach(self, member: bytes, score: float, now: int) -> None:
         """Set the score of a member, who is the last to have reached it. O(log n)."""
         self._latest = max(now, self._latest + 1)
-        self.remove(member)
-        key = prefix_of(score) + b"\xff" + self._latest.to_bytes(8, "big") + member
-        self._enter(member, key)
-        self.placed += 1
+        place = b"\xff" + self._latest.to_bytes(8, "big")
+        self._set(member, prefix_of(score) + place + member, score)
 
     def forget_places(self, limit: int) -> list[tuple[bytes, bytes, float]]:
         """Move up to so many members to where they stand without a place.
@@ -101,8 +102,7 @@ class PlacedSet(SortedSet):
         placed = ((name, key) for name, key in self._keys.items() if _is_placed(key))
         found = [(key[8:], name, score_of(key)) for name, key in islice(placed, limit)]
         for _, name, score in found:
-            self.remove(name)
-            self._enter(name, prefix_of(score) + name)
+            self._set(name, prefix_of(score) + name, score)
         return found
 
     def stored(self, member: bytes) -> bytes | None:
@@ -125,12 +125,12 @@ class PlacedSet(SortedSet):
         key = self._keys.get(member)
         if key is None:
             return None
-        index: int = self._bisect(self._order, key)
-        return self._turned(index, key[:8]) if reverse else index
+        return self._falling(key) if reverse else cast(int, self._bisect(self._order, key))
 
     def passed(self, score: float, stored: bytes, *, reverse: bool = False) -> int:
-        index = super().passed(score, stored)
-        return self._turned(index, prefix_of(score)) if reverse else index
+        if not reverse:
+            return super().passed(score, stored)
+        return self._falling(prefix_of(score) + stored + b"\0")
 
     def slice(self, start: int, stop: int, *, reverse: bool = False) -> list[Row]:
         start, stop = max(0, start), min(stop, len(self._keys))
@@ -139,10 +139,13 @@ class PlacedSet(SortedSet):
         keys = self._descending(start, stop) if reverse else self._order[start:stop]
         return [(_member(key), score_of(key)) for key in keys]
 
-    def _turned(self, index: int, prefix: bytes) -> int:
-        """The index, from the highest score, of what has this index and this score. O(log n)."""
-        low: int = self._bisect(self._order, prefix)
-        return len(self._keys) - self._through(prefix) + index - low
+    def _falling(self, key: bytes) -> int:
+        """The index, from the highest score, of a key that is or could be there. O(log n)."""
+        order, score = self._order, score_of(key)
+        if isinstance(order, RankedList):
+            return order.falling(key, score)
+        below, through = self._span(score)
+        return len(order) - through + bisect_left(order, key) - below
 
     def _descending(self, start: int, stop: int) -> Iterator[bytes]:
         """The keys at these indices, highest score first. O(log n + their number)."""
@@ -153,24 +156,28 @@ class PlacedSet(SortedSet):
         ):
             keys = list(group)
             if at == start or at + len(keys) == stop:  # there may be more of it than was asked for
-                first: int = self._bisect(self._order, prefix)
-                first += at - (size - self._through(prefix))
+                below, through = self._span(score_of(prefix))
+                first = below + at - (size - through)
                 keys = self._order[first : first + len(keys)]
             else:
                 keys.reverse()
             yield from keys
             at += len(keys)
 
-    def _enter(self, member: bytes, key: bytes) -> None:
+    def _set(self, member: bytes, key: bytes, score: float) -> None:
+        """Give a member this key, which begins with this score."""
+        before = self._keys.get(member)
         self._keys[member] = key
+        self.placed += _is_placed(key) - (before is not None and _is_placed(before))
         order = self._order
         if isinstance(order, list):
-            order.insert(self._bisect(order, key), key)
-            self._grow()
-        else:
+            self._move(order, before, key)
+        elif before is None:
             order.enter(key)
+        else:
+            order.move(before, key, score_of(before), score)
         if self._distinct is not None:
-            self._recount(None, key)
+            self._recount(before, key)
 
     def _check(self) -> None:
         assert list(self._order) == sorted(self._keys.values())

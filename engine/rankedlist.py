@@ -80,11 +80,32 @@ class RankedList:
 
     def bisect_left(self, key: bytes) -> int:
         """How many keys are less than this one, which need not be there. O(log n)."""
-        score = score_of(key)
-        if score != score:  # no score: the bytes that follow those of infinity
-            return len(self)
-        p, at = self._find(key, score)
+        p, at = self._find(key, score_of(key))
         return at + self._before(p)
+
+    def span(self, score: float) -> tuple[int, int]:
+        """How many keys have a lower score, and how many at most this one. O(log n)."""
+        tops = self._tops
+        p = bisect_left(tops, score)
+        scores, before = self._scores[p], self._before(p)
+        below = bisect_left(scores, score)
+        if tops[p] != score:
+            return before + below, before + bisect_right(scores, score, below)
+        q = min(bisect_right(tops, score, p), len(tops) - 1)  # equal scores may fill several runs
+        return before + below, self._before(q) + bisect_right(self._scores[q], score)
+
+    def falling(self, key: bytes, score: float) -> int:
+        """How many keys stand before this one, of this score, if scores fall from one to the next
+        and only equal ones keep their order. It need not be there. O(log n)."""
+        p = bisect_left(self._tops, score)
+        if self._tops[p] == score:
+            below, through = self.span(score)
+            return len(self) - through + self.bisect_left(key) - below
+        scores = self._scores[p]
+        low = bisect_left(scores, score)
+        high = bisect_right(scores, score, low)
+        place = bisect_left(self._runs[p], key, low, high) - low
+        return len(self) - self._before(p) - high + place
 
     def move(self, old: bytes, new: bytes, before: float, score: float) -> tuple[int, int]:
         """Replace a key that is there by one that is not, given their scores; both indices.

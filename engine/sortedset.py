@@ -140,10 +140,7 @@ class SortedSet:
 
     def below(self, score: float, *, inclusive: bool = False) -> int:
         """How many members have a score below ``score`` (or at most). O(log n)."""
-        prefix = prefix_of(score)
-        if inclusive:
-            return self._through(prefix)
-        return cast(int, self._bisect(self._order, prefix))
+        return self._span(score)[inclusive]
 
     def count(self, minimum: float, maximum: float) -> int:
         """How many members have a score within the bounds, both included. O(log n)."""
@@ -216,11 +213,15 @@ class SortedSet:
             self._distinct = SortedList(dict.fromkeys(key[:8] for key in self._order))
         return self._distinct
 
-    def _through(self, prefix: bytes) -> int:
-        """How many keys begin with this prefix or a lower one. O(log n)."""
+    def _span(self, score: float) -> tuple[int, int]:
+        """How many members have a lower score, and how many at most this one. O(log n)."""
+        order = self._order
+        if isinstance(order, RankedList):
+            return order.span(score)
+        prefix = prefix_of(score)
         # The prefix as a number, plus one, is the smallest prefix of any higher score.
-        above = (int.from_bytes(prefix, "big") + 1).to_bytes(9, "big")
-        return len(self._keys) if above[0] else cast(int, self._bisect(self._order, above[1:]))
+        above = (int.from_bytes(prefix, "big") + 1).to_bytes(8, "big")
+        return bisect_left(order, prefix), bisect_left(order, above)
 
     def _recount(self, gone: bytes | None, come: bytes | None) -> None:
         """Keep the distinct scores, after a key has gone and another one has come."""
@@ -228,9 +229,9 @@ class SortedSet:
         if come is not None and come[:8] not in distinct:
             distinct.add(come[:8])
         if gone is not None:
-            prefix = gone[:8]
-            if self._bisect(self._order, prefix) == self._through(prefix):
-                distinct.remove(prefix)
+            below, through = self._span(score_of(gone))
+            if below == through:
+                distinct.remove(gone[:8])
 
     def _grow(self) -> None:
         order = self._order
