@@ -108,6 +108,7 @@ class Channels(Protocol):
     ) -> Callable[[], None]:
         """Hear the publications of subscribed channels; answers the function that ends it.
 
+        All who listen are told of a publication in one step, between which nothing else happens.
         ``lost`` hears of channels of which some may be missing: subscribers have to recover."""
 
     async def subscribe(self, channel: bytes, *, wildcard: Wildcard | None = None) -> None:

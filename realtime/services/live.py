@@ -21,6 +21,10 @@ is *changed* when it may differ from that, and stays so until a look has found t
                                       has done so since we read; look again when we have
                                       heard it
 
+This holds because a publication reaches us and all subscribers in one step (`Channels.listen`).
+Whoever subscribes while one is on its way either sees it, and then so do we, and look again; or
+comes after it, and begins with what is shown or what the store has.
+
 Whoever published last goes on at once after an interval, the others half an interval later:
 so one node reads the board each time, and when it dies another one takes over.
 """
@@ -128,8 +132,9 @@ class LiveBoards:
     async def snapshot(self, channel: str) -> bytes | None:
         """What a new subscriber of ``channel`` is to see first; None if it shows no whole board.
 
-        To be called when the subscriber counts as watching already: it is what all others here
-        have seen, and what changes from now on will be published to all.
+        To be called when the subscriber counts as watching already, and does until the answer: it
+        is what all others here have seen, and what changes from now on will be published to all.
+        Whoever has been sent a publication by then does not need it.
         """
         name = live_of(channel)
         if name is None or name.member is not None:

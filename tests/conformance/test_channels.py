@@ -50,6 +50,25 @@ async def test_publications_are_delivered_in_order(store: Store) -> None:
     assert len(heard) == 2
 
 
+async def test_all_who_listen_hear_a_publication_in_one_step(store: Store) -> None:
+    """Whoever subscribes sees it as all parts of this process do, or as none of them does."""
+    channels = store.backend.channels
+    steps: list[str] = []
+
+    def hear_first(*publication: object) -> None:
+        steps.append("first")
+        asyncio.get_running_loop().call_soon(steps.append, "others' turn")
+
+    ends = [channels.listen(hear_first), channels.listen(lambda *_: steps.append("second"))]
+    await channels.subscribe(CHANNEL)
+    await channels.publish(CHANNEL, b"1")
+    await store.until(lambda: "second" in steps)
+    await asyncio.sleep(0)
+    assert steps == ["first", "second", "others' turn"]
+    for end in ends:
+        end()
+
+
 async def test_a_channel_without_history_has_no_positions(backend: Backend) -> None:
     assert await backend.channels.publish(CHANNEL, b"1") == Published(0, "")
     assert (await backend.channels.history(CHANNEL, limit=-1)).publications == []

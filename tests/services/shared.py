@@ -64,22 +64,34 @@ class Watching:
 
 
 class Ear(Channels):
-    """The channels of one node."""
+    """The channels of one node. As with any backend, all who listen hear a publication at once:
+    there is one wire, and what it brings is handed round."""
 
     def __init__(self, engine: Engine, wire: Wire = at_once) -> None:
         super().__init__(engine)
         self.deaf = False
         """Whether publications get lost on the way to this node."""
         self._wire = wire
+        self._listeners: tuple[ChannelListener, ...] = ()
+        super().listen(self._published)
 
     def listen(
         self, listener: ChannelListener, lost: LossListener | None = None
     ) -> Callable[[], None]:
-        def hear(channel: bytes, item: Publication, epoch: str) -> None:
-            if not self.deaf:
-                self._wire(lambda: listener(channel, item, epoch))
+        self._listeners = (*self._listeners, listener)
 
-        return super().listen(hear)
+        def unlisten() -> None:
+            self._listeners = tuple(other for other in self._listeners if other is not listener)
+
+        return unlisten
+
+    def _published(self, channel: bytes, item: Publication, epoch: str) -> None:
+        if not self.deaf:
+            self._wire(lambda: self._hear(channel, item, epoch))
+
+    def _hear(self, channel: bytes, item: Publication, epoch: str) -> None:
+        for listener in self._listeners:
+            listener(channel, item, epoch)
 
 
 class SharedStore:
