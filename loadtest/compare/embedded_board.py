@@ -118,13 +118,14 @@ def _service(embedded: Embedded, operations: int) -> Measure:
     return measure
 
 
-def pipeline(client: Any, board: str, member: bytes, score: float) -> Any:
-    """What was, the change, what is: the answer of a submit."""
+def pipeline(client: Any, board: str, *entries: tuple[bytes, float]) -> Any:
+    """What was, the change, what is: the answer of each submit."""
     commands = client.pipeline(transaction=False)
-    commands.zscore(board, member)
-    commands.zrevrank(board, member)
-    commands.zadd(board, {member: score}, gt=True)
-    commands.zrevrank(board, member)
+    for member, score in entries:
+        commands.zscore(board, member)
+        commands.zrevrank(board, member)
+        commands.zadd(board, {member: score}, gt=True)
+        commands.zrevrank(board, member)
     return commands
 
 
@@ -136,7 +137,7 @@ def _redis(port: int, operations: int) -> Measure:
 
         def work() -> None:
             for member, score in entries:
-                pipeline(client, boards.NAME, member, score).execute()
+                pipeline(client, boards.NAME, (member, score)).execute()
 
         return microseconds_each(work, operations)
 
@@ -152,7 +153,7 @@ def _redis_asyncio(port: int, operations: int) -> Measure:
         async def work() -> None:
             async with connect(port=port) as client:
                 for member, score in entries:
-                    await pipeline(client, boards.NAME, member, score).execute()
+                    await pipeline(client, boards.NAME, (member, score)).execute()
 
         return microseconds_each(lambda: asyncio.run(work()), operations)
 

@@ -2,42 +2,55 @@
 
 from __future__ import annotations
 
+from math import log10
 from xml.etree import ElementTree
 
 import pytest
 
 from loadtest.compare import growth
-from loadtest.compare.growth import SIZES, Curve, log_growth
+from loadtest.compare.growth import SIZES, Curve
 from loadtest.compare.rounds import QUICK
 from loadtest.growth import drawing
 
-SLOW = Curve("slow", {size: (9.0, 2.0 * number, 0.0) for number, size in enumerate(SIZES, 1)})
-FAST = Curve("fast", dict.fromkeys(SIZES, (2.0, 2.0, 2.0)))
-OTHER = Curve("other", dict.fromkeys(SIZES[:-1], (20.0,)))
+STRAIGHT = Curve("straight", {size: (2 + log10(size), log10(size)) for size in SIZES})
+BENT = Curve("bent", {size: (size**0.5, 1 + size**0.5) for size in SIZES})
+OTHER = Curve("other", dict.fromkeys(SIZES[:-1], (20.0, 20.0)))
 
 
 def test_a_curve_grows_by_its_medians_from_its_smallest_board() -> None:
-    assert [SLOW.growth(size) for size in SIZES] == [1.0, 2.0, 3.0, 4.0, 4.5]
-    assert log_growth(SIZES[0]) == 1.0
-    assert log_growth(1_000_000) == pytest.approx(2.0)
+    curve = Curve("c", {size: (9.0, 2.0 * number, 0.0) for number, size in enumerate(SIZES, 1)})
+    assert [curve.growth(size) for size in SIZES] == [1.0, 2.0, 3.0, 4.0, 4.5]
 
 
-def test_each_board_but_the_smallest_is_held_to_log_n(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growth, "curves", lambda _: ([SLOW, FAST], OTHER))
-    rows = growth.rows(QUICK)
-    verdicts = [row.verdict(row.lines[0]) for row in rows]
-    assert verdicts == [None, *["MISSED"] * 4, None, *["met"] * 4]
-    assert [len(row.lines) for row in rows] == [2, 2, 2, 2, 1] * 2
+def test_what_grows_as_log_n_is_a_straight_line() -> None:
+    assert STRAIGHT.straightness() == pytest.approx((1.0, 1.0))
+    assert max(BENT.straightness()) < 0.85
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "verdict"), [(STRAIGHT, BENT, "met"), (BENT, STRAIGHT, "MISSED")]
+)
+def test_ours_is_to_be_as_straight_as_the_skip_list(
+    monkeypatch: pytest.MonkeyPatch, ours: Curve, theirs: Curve, verdict: str
+) -> None:
+    monkeypatch.setattr(growth, "curves", lambda _: ([ours], [theirs, OTHER], ()))
+    *sizes, straight = growth.rows(QUICK)
+    assert [len(row.lines) for row in sizes] == [3, 3, 3, 3, 2]
+    assert [row.verdict(line) for row in sizes for line in row.lines] == [None] * 14
+    assert [straight.verdict(line) for line in straight.lines] == [None, verdict]
 
 
 def test_rows_say_why_redis_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growth, "curves", lambda _: ([FAST], "not installed"))
-    assert all(row.missing == ("not installed",) for row in growth.rows(QUICK))
+    monkeypatch.setattr(growth, "curves", lambda _: ([BENT], [], ("not installed",)))
+    rows = growth.rows(QUICK)
+    assert all(row.missing == ("not installed",) for row in rows)
+    assert {row.verdict(row.lines[0]) for row in rows} == {None}
 
 
-def test_the_drawing_holds_every_curve_and_log_n() -> None:
-    root = ElementTree.fromstring(drawing([SLOW, FAST, OTHER]))
+def test_the_drawing_holds_every_curve_and_its_straight_line() -> None:
+    root = ElementTree.fromstring(drawing([STRAIGHT, BENT]))
     words = [found.text or "" for found in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"slow: 9 µs", "fast: 2 µs", "other: 20 µs", "log n"} <= set(words)
+    assert {"straight: 7.48 µs", "bent: 1.73e+03 µs"} <= set(words)
     lines = [found.get("points") for found in root.iter("{http://www.w3.org/2000/svg}polyline")]
-    assert len(set(lines)) == 4
+    assert lines[0] == lines[1], "what is straight lies on its line"
+    assert lines[2] != lines[3]
