@@ -63,6 +63,7 @@ class Proxy:
         self.target = target
         """The port that new connections lead to."""
         self._server: asyncio.Server | None = None
+        self._was_open = False
         self._carries = {"requests": asyncio.Event(), "answers": asyncio.Event()}
         self._wires: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, ...]] = {}
         self.carry()
@@ -103,9 +104,15 @@ class Proxy:
             await asyncio.sleep(0)  # the loop lets the port go in its next turn
 
     async def accept(self) -> None:
-        """Listen, on the same port as ever."""
-        if self._server is None:
-            self._server = await asyncio.start_server(self._join, "127.0.0.1", self.port)
+        """Listen; from the second time on it is on the same port as ever."""
+        while self._server is None:
+            try:
+                self._server = await asyncio.start_server(self._join, "127.0.0.1", self.port)
+            except OSError:
+                if self._was_open:
+                    raise
+                self.port = free_port()  # somebody was faster
+        self._was_open = True
 
     def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
