@@ -8,8 +8,9 @@ a store that has to be waited for, a request is a task, and still no message; `_
 stands where uvicorn looks whether it may begin with the next request of the connection.
 
 Whatever is not so simple goes the long way, which is uvicorn's own: other paths, bodies of
-unknown or excessive length, operations that do more than ask the store, a peer that does not
-read its answers, a peer that sends so many requests at once that others would have to wait.
+unknown or excessive length, operations that do more than ask the store, reads of seasons that may
+be packed, a peer that does not read its answers, a peer that sends so many requests at once that
+others would have to wait.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from realtime.http.door import Door
 from realtime.http.problem import Response
 from realtime.http.stream import PROGRESSED
+from realtime.http.uri import asks_for_season
 from realtime.server import BoundedHttp, HttpBounds
 
 __all__ = ["DirectHttp", "direct_http", "rendered"]
@@ -159,6 +161,7 @@ class DirectHttp(BoundedHttp):
             and not (url.startswith(REARRANGED) and self.parser.get_method() == b"PUT")
             and self._burst < BURST
             and not _is_streamed(url)
+            and not (b"?" in url and asks_for_season(url.partition(b"?")[2]))
             and (self.cycle is None or self.cycle.response_complete)
             and not self.pipeline
             and not self.flow.write_paused

@@ -8,10 +8,11 @@ an error and not a guess: two spellings must never name different things to two 
 from __future__ import annotations
 
 from collections.abc import Collection
+from urllib.parse import unquote_to_bytes
 
 from realtime.errors import InvalidInput, InvalidRequest
 
-__all__ = ["parse_query", "path_segments", "percent_decode"]
+__all__ = ["asks_for_season", "parse_query", "path_segments", "percent_decode"]
 
 _HEX = "0123456789abcdefABCDEF"
 _OCTETS = {(high + low).encode(): bytes([int(high + low, 16)]) for high in _HEX for low in _HEX}
@@ -55,3 +56,10 @@ def parse_query(raw: bytes, lists: Collection[str]) -> dict[str, str | list[str]
         elif pair:
             values[key] = percent_decode(text)
     return values
+
+
+def asks_for_season(query: bytes) -> bool:
+    """Whether a query may speak of a season, in however odd a spelling.
+
+    What is read of a season that is over may have to be unpacked first, block by block."""
+    return b"season" in (unquote_to_bytes(query) if b"%" in query else query)

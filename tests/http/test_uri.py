@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from realtime.errors import InvalidInput, InvalidRequest
-from realtime.http.uri import parse_query, path_segments, percent_decode
+from realtime.http.uri import asks_for_season, parse_query, path_segments, percent_decode
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,16 @@ def test_a_query_is_read(raw: bytes, values: dict[str, str]) -> None:
 def test_a_parameter_is_given_once(raw: bytes) -> None:
     with pytest.raises(InvalidInput):
         parse_query(raw, {"l"})
+
+
+@pytest.mark.parametrize(
+    "query", [b"season=1", b"limit=1&season=previous", b"s%65ason=1", b"%73%65%61%73%6f%6E=2"]
+)
+def test_a_season_is_asked_for_in_any_spelling(query: bytes) -> None:
+    assert asks_for_season(query)
+    assert "season" in parse_query(query, ())
+
+
+@pytest.mark.parametrize("query", [b"", b"limit=1", b"view=daily&members=%73e", b"%"])
+def test_whoever_asks_for_none_does_not(query: bytes) -> None:
+    assert not asks_for_season(query)

@@ -121,3 +121,21 @@ async def test_lines_are_loaded_and_boards_are_not_read_whole(any_house: House) 
     nothing = await rpc(peer, f"POST {bulk}", {})
     assert nothing["rpc"]["data"]["refused"] == 1
     assert (await rpc(peer, f"GET {bulk}"))["error"]["code"] == 107
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("entries?season=1&members=" + ",".join(f"m{number}" for number in range(50)), 102),
+        ("entries?season=1&members=" + ",".join(f"m{number}" for number in range(51)), 106),
+        ("histogram?s%65ason=1&buckets=51", 106),
+        ("histogram?season=1&bounds=" + ",".join(map(str, range(60))), 106),
+    ],
+)
+async def test_of_a_season_no_more_is_asked_than_others_can_wait_for(
+    any_house: House, query: str, code: int
+) -> None:
+    """102: there is no such season; 106: too much."""
+    peer = await any_house.peer()
+    answer = await rpc(peer, f"GET /v1/leaderboards/weekly/{query}")
+    assert answer["error"]["code"] == code
