@@ -8,8 +8,8 @@ caller's name. The target is the engine's, where the algorithms are alike. `limi
 token bucket; ours stands beside its cheapest strategy, for what that says.
 
 Several rules are one step, all or nothing: three of them (a burst, an hour, a day), of one
-algorithm and of three. They are held against one of them in the same kind of step; the bare check
-of one, which has no list of takes to read, and nothing to hold back, stands beside them.
+algorithm and of three. They are held against one of them in the same kind of step, and against
+the bare check of one, which has no list of takes to read, and nothing to hold back.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def _several(effort: Effort) -> list[Row]:
             Contender("one rule, bare", _mean([_engine(layer) for layer in layers])),
         ]
         title = f"Rate-limit check under {name}, all or nothing"
-        for peer, held in zip(peers, (1, 0), strict=True):
-            rows += inside.rows(title, ours, peer, 1 / SEVERAL, effort.rounds, held)
+        for peer in peers:
+            rows += inside.rows(title, ours, peer, 1 / SEVERAL, effort.rounds)
     return rows
 
 

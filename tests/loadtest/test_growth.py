@@ -27,24 +27,20 @@ def test_what_grows_as_log_n_is_a_straight_line() -> None:
     assert max(BENT.straightness()) < 0.85
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs", "verdict"), [(STRAIGHT, BENT, "met"), (BENT, STRAIGHT, "MISSED")]
-)
-def test_ours_is_to_be_as_straight_as_the_skip_list(
-    monkeypatch: pytest.MonkeyPatch, ours: Curve, theirs: Curve, verdict: str
-) -> None:
-    monkeypatch.setattr(growth, "curves", lambda _: ([ours], [theirs, OTHER], ()))
-    *sizes, straight = growth.rows(QUICK)
-    assert [len(row.lines) for row in sizes] == [3, 3, 3, 3, 2]
-    assert [row.verdict(line) for row in sizes for line in row.lines] == [None] * 14
-    assert [straight.verdict(line) for line in straight.lines] == [None, verdict]
+def test_each_board_but_the_smallest_is_held_to_log_n(monkeypatch: pytest.MonkeyPatch) -> None:
+    level = Curve("level", {size: (2 + number / 10,) for number, size in enumerate(SIZES)})
+    monkeypatch.setattr(growth, "curves", lambda _: ([BENT, level], [STRAIGHT, OTHER], ()))
+    *sizes, _, _ = rows = growth.rows(QUICK)
+    assert [len(row.lines) for row in rows] == [3, 3, 3, 3, 2] * 2 + [2, 2]
+    verdicts = [row.verdict(row.lines[0]) for row in sizes]
+    assert verdicts == [None, *["MISSED"] * 4, None, *["met"] * 4]
 
 
 def test_rows_say_why_redis_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growth, "curves", lambda _: ([BENT], [], ("not installed",)))
     rows = growth.rows(QUICK)
     assert all(row.missing == ("not installed",) for row in rows)
-    assert {row.verdict(row.lines[0]) for row in rows} == {None}
+    assert [len(row.lines) for row in rows] == [1] * 6
 
 
 def test_the_drawing_holds_every_curve_and_its_straight_line() -> None:
