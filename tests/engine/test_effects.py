@@ -121,6 +121,26 @@ def contents(keyspace: Keyspace, now: int) -> dict[bytes, tuple[object, bytes | 
     }
 
 
+def act_on_seasons(engine: Engine, verb: int, n: int, m: int) -> None:
+    key = b"Z%d" % n
+    match verb:
+        case 24:
+            note, name = (b"{}" if m % 2 else None), (b"i%d" % m if m % 3 else None)
+            engine.boards.submit(key, SEASONAL[n], Submit(b"u%d" % (m % 4), m, note, name))
+        case 25:
+            engine.boards.set_season(key, engine.clock() + m * SECOND if m else None)
+        case 26:
+            season, now = engine.boards.season(key)
+            number = 1 if season is None else season.number
+            ends = now + m * SECOND if m else None
+            engine.boards.roll(
+                key, SEASONAL[n], number, begins=now, ends=ends, rules=b"{}", force=m > 3
+            )
+        case _:
+            kept = (b"", b":season", b":meta", b":ttl", b":ids")  # archives stay behind
+            engine.boards.drop([key + end for end in kept])
+
+
 def act(engine: Engine, verb: int, n: int, m: int) -> None:
     key, other = b"%d" % n, b"u%d" % m
     match verb:
@@ -178,21 +198,8 @@ def act(engine: Engine, verb: int, n: int, m: int) -> None:
             engine.buckets.adjust(b"b" + key, AMENDED[m % 2], m - 3)
         case 23:
             engine.hashes.patch(b"H" + key, {b"g": other} if m else {}, [b"f"] if n else [])
-        case 24:
-            note, name = (b"{}" if m % 2 else None), (b"i%d" % m if m % 3 else None)
-            engine.boards.submit(b"Z" + key, SEASONAL[n], Submit(b"u%d" % (m % 4), m, note, name))
-        case 25:
-            engine.boards.set_season(b"Z" + key, engine.clock() + m * SECOND if m else None)
-        case 26:
-            season, now = engine.boards.season(b"Z" + key)
-            number = 1 if season is None else season.number
-            ends = now + m * SECOND if m else None
-            engine.boards.roll(
-                b"Z" + key, SEASONAL[n], number, begins=now, ends=ends, rules=b"{}", force=m > 3
-            )
-        case 27:
-            kept = (b"", b":season", b":meta", b":ttl", b":ids")  # archives stay behind
-            engine.boards.drop([b"Z" + key + end for end in kept])
+        case 24 | 25 | 26 | 27:
+            act_on_seasons(engine, verb, n, m)
         case _:
             engine.channels.renew_epochs(b"h")
 
