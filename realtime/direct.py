@@ -20,12 +20,13 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import httptools
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from realtime.http.door import Door
+from realtime.http.door import Door, Head
 from realtime.http.problem import Response
 from realtime.http.stream import PROGRESSED
 from realtime.http.uri import asks_for_season
@@ -54,6 +55,11 @@ others have their turn in between, for which there must be a task."""
 REARRANGED = b"/v1/leaderboards/"
 """A PUT here may have to go over a million entries: likewise."""
 
+_NO_CONTENT = int(HTTPStatus.NO_CONTENT)
+
+KNOWN_BYTES = 1024
+"""Of a head that a connection remembers: a client that is no browser sends some 200."""
+
 BURST = 64
 """Requests answered at one go per read; each costs some 30 µs, and others want their turn."""
 
@@ -76,6 +82,22 @@ class _Pending:
         """The connection is gone; nobody waits for a message here."""
 
 
+class _Known(NamedTuple):
+    """A request that may come again on its connection, but for what its body says.
+
+    A client that keeps its connection mostly says the same again: the same path, the same
+    headers, often a body of the same length. Then nothing of the head needs to be parsed.
+    """
+
+    head: bytes
+    """To the empty line."""
+    size: int
+    """Bytes with the body."""
+    request: Head
+    with_body: bool
+    """The answer has one."""
+
+
 class DirectHttp(BoundedHttp):
     """`BoundedHttp` that answers what it can without messages, and without a task if it may."""
 
@@ -91,6 +113,11 @@ class DirectHttp(BoundedHttp):
         self._length = 0
         self._is_simple = True
         """Nothing in the head asks for the long way."""
+        self._data = b""
+        """What was read last, if it begins with a request."""
+        self._head = b""
+        """That of the last request that might come again."""
+        self._known: _Known | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -100,9 +127,16 @@ class DirectHttp(BoundedHttp):
         )
 
     def data_received(self, data: bytes) -> None:
-        self._burst = 0
         self.idle_since = None
+        known = self._known
+        if known is not None and self._is_again(known, data):
+            self._answer_again(known, data)
+            return
+        self._burst = 0
+        is_first = self.arriving_since is None and not self._head_bytes
+        self._data = data if is_first else b""
         super().data_received(data)
+        self._data = b""
 
     def on_message_begin(self) -> None:
         """As uvicorn's, but the scope is only made if somebody will read it."""
@@ -149,8 +183,7 @@ class DirectHttp(BoundedHttp):
             self._answer()
         except Exception:
             # Raised through the parser it would pass for the client's fault.
-            log.exception("a request could not be answered")
-            self.reject(HTTPStatus.INTERNAL_SERVER_ERROR, "our fault; the log has it")
+            self._fail()
 
     def _may_be_direct(self) -> bool:
         url = self.url
@@ -179,18 +212,70 @@ class DirectHttp(BoundedHttp):
             "headers": self.headers,
         }
         answer = self.door.respond(scope, _receiver(bytes(self._body)))
-        if self.waits:
-            self._await(answer, with_body=method != "HEAD")
-        else:
-            self._write(_run(answer), method != "HEAD", self._keeps_alive())
+        keep, with_body = self._keeps_alive(), method != "HEAD"
+        head = self._repeated() if keep else b""
+        if head:
+            answer = self._learning(answer, scope, head, len(self._data))
+        self._send(answer, with_body=with_body, keep=keep)
 
     def _keeps_alive(self) -> bool:
         """Whether the connection is for another request after this one."""
         return bool(self.parser.should_keep_alive()) and self.parser.get_http_version() != "1.0"
 
-    def _await(self, answer: Awaitable[Response], *, with_body: bool) -> None:
+    def _send(self, answer: Awaitable[Response], *, with_body: bool, keep: bool) -> None:
+        if self.waits:
+            self._await(answer, with_body=with_body, keep=keep)
+        else:
+            self._write(_run(answer), with_body, keep)
+
+    def _repeated(self) -> bytes:
+        """The head of this request, if it came in one piece, and so did the same one before."""
+        data = self._data
+        head = data[: data.find(b"\r\n\r\n") + 4]
+        if self._burst > 1 or not head or len(head) > KNOWN_BYTES:
+            return b""
+        if len(head) + len(self._body) != len(data):
+            return b""
+        last, self._head = self._head, head
+        return head if head == last else b""
+
+    async def _learning(
+        self, answer: Awaitable[Response], scope: Scope, head: bytes, size: int
+    ) -> Response:
+        """The same answer; if it is none to what is wrong with the request, know that head."""
+        response = await answer
+        if response.status < HTTPStatus.BAD_REQUEST:
+            self._known = _Known(head, size, self.door.recall(scope), scope["method"] != "HEAD")
+        return response
+
+    def _is_again(self, known: _Known, data: bytes) -> bool:
+        """Whether this is that request, in one piece, and nothing else is under way."""
+        return (
+            len(data) == known.size
+            and data.startswith(known.head)
+            and self.arriving_since is None
+            and not self._head_bytes
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self.pipeline
+            and not self.flow.write_paused
+            and not self.transport.is_closing()
+        )
+
+    def _answer_again(self, known: _Known, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            answer = self.door.respond_again(known.request, data[len(known.head) :])
+            self._send(answer, with_body=known.with_body, keep=True)
+        except Exception:
+            self._fail()
+
+    def _fail(self) -> None:
+        log.exception("a request could not be answered")
+        self.reject(HTTPStatus.INTERNAL_SERVER_ERROR, "our fault; the log has it")
+
+    def _await(self, answer: Awaitable[Response], *, with_body: bool, keep: bool) -> None:
         """Answer when it is there. Until then the next request of the connection waits."""
-        pending = _Pending(self._keeps_alive())
+        pending = _Pending(keep)
         self.cycle = cast(Any, pending)
         task = self.loop.create_task(self._finish(answer, pending, with_body))
         self.tasks.add(task)
@@ -206,9 +291,10 @@ class DirectHttp(BoundedHttp):
             if not self.transport.is_closing():
                 self._write(response, with_body, pending.keep_alive)
         except Exception:
-            log.exception("a request could not be answered")
             if not self.transport.is_closing():
-                self.reject(HTTPStatus.INTERNAL_SERVER_ERROR, "our fault; the log has it")
+                self._fail()
+            else:
+                log.exception("a request could not be answered")
             pending.response_complete = True
         if self.pipeline and not self.transport.is_closing():
             self.idle_since = None
@@ -245,7 +331,7 @@ def rendered(
     parts = [STATUS_LINE[status]]
     for name, value in (*default_headers, *headers):
         parts += (name, b": ", value, b"\r\n")
-    if status != HTTPStatus.NO_CONTENT:
+    if status != _NO_CONTENT:
         parts.append(b"content-length: %d\r\n" % len(body))
     parts.append(b"\r\n" if keep else b"connection: close\r\n\r\n")
     if with_body:

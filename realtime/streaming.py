@@ -137,7 +137,7 @@ class StreamingHttp(DirectHttp):
             self._begin = outcome
             self.server_state.total_requests += 1
         else:
-            self._await(_answer(outcome), with_body=True)
+            self._await(_answer(outcome), with_body=True, keep=self._keeps_alive())
 
     def _hand_over(self, begin: Begin) -> None:
         self._begin = None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import socket
+import time
 from collections.abc import Iterator
+from http.client import HTTPResponse
 from typing import Any
 
 import pytest
@@ -125,3 +127,101 @@ def test_a_peer_that_never_reads_is_not_written_to_without_end(service: Service)
             while sent < 100_000_000:
                 sent += connection.send(page * 1000)
         assert is_well(service)
+
+
+def read_answer(connection: socket.socket) -> tuple[int, bytes]:
+    """The next answer of a connection that is kept; it has a length."""
+    with HTTPResponse(connection) as answer:
+        answer.begin()
+        return answer.status, answer.read()
+
+
+def asked_in_turn(connection: socket.socket, *requests: bytes) -> list[tuple[int, Any]]:
+    answers = []
+    for request in requests:
+        connection.sendall(request)
+        status, body = read_answer(connection)
+        answers.append((status, json.loads(body)))
+    return answers
+
+
+def test_who_repeats_a_request_is_answered_each_time(service: Service) -> None:
+    """From the third time on its head is known, and is not parsed any more."""
+    with connected(service) as connection:
+        answers = asked_in_turn(connection, *[sized(b"again", b'{"by":%d}' % n) for n in range(9)])
+    assert [answer["value"] for _, answer in answers] == [0, 1, 3, 6, 10, 15, 21, 28, 36]
+
+
+def test_only_the_same_head_is_taken_for_the_same(service: Service) -> None:
+    """Other names of the same length, other headers, other bodies: all of them mean themselves."""
+    known, other = sized(b"known"), sized(b"other")
+    longer = sized(b"known", b'{"by":10}')
+    tagged = sized(b"known", extra=b"X-Tag: 1\r\n")
+    with connected(service) as connection:
+        requests = [known, known, known, other, longer, known, tagged, other, known]
+        answers = asked_in_turn(connection, *requests)
+    told = [(answer["name"], answer["value"]) for _, answer in answers]
+    assert told == [
+        ("known", 1), ("known", 2), ("known", 3), ("other", 1), ("known", 13), ("known", 14),
+        ("known", 15), ("other", 2), ("known", 16),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("cut", [1, 20, -10, -3], ids=["first byte", "line", "head", "body"])
+def test_a_known_request_may_come_in_pieces(service: Service, cut: int) -> None:
+    name = b"pieces%d" % cut
+    request = sized(name)
+    with connected(service) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        asked_in_turn(connection, *[request] * 4)
+        connection.sendall(request[:cut])
+        connection.sendall(request[cut:])
+        _, whole = read_answer(connection)
+        connection.sendall(request * 2 + sized(name, extra=CLOSE))
+        rest = values(read_all(connection))
+    assert [answer["value"] for answer in (json.loads(whole), *rest)] == [5, 6, 7, 8]
+
+
+def test_the_rest_of_a_request_is_never_taken_for_one(service: Service) -> None:
+    """A request always cut at the same place: what comes second is no request of its own."""
+    request = sized(b"tail")
+    first, second = request[:30], request[30:]
+    with connected(service) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for value in range(1, 5):
+            connection.sendall(first)
+            time.sleep(0.02)  # so that the two are read apart, which is what this is about
+            connection.sendall(second)
+            _, body = read_answer(connection)
+            assert json.loads(body)["value"] == value
+        connection.sendall(second)
+        status, _ = read_answer(connection)
+    assert status == 400
+    assert is_well(service)
+
+
+def test_a_known_request_is_refused_as_any_other(service: Service) -> None:
+    """What is wrong with the body, or with the name, is found every time."""
+    good, bad = b'{"by":1}', b'{"by":x}'
+    with connected(service) as connection:
+        answers = asked_in_turn(
+            connection, *[sized(b"bad", body) for body in (good, good, good, bad, good, bad)]
+        )
+    assert [status for status, _ in answers] == [200, 200, 200, 400, 200, 400]
+
+
+def test_what_is_refused_in_the_head_stays_refused(service: Service) -> None:
+    request = sized(b"media").replace(b"application/json", b"text/html")
+    with connected(service) as connection:
+        answers = asked_in_turn(connection, *[request] * 4)
+    assert [status for status, _ in answers] == [415] * 4
+
+
+def test_a_read_that_is_known_has_an_answer_of_its_own(service: Service) -> None:
+    get = b"GET /v1/counters/read HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with connected(service) as reader, connected(service) as writer:
+        asked_in_turn(writer, sized(b"read"))
+        for value in range(1, 6):
+            ((_, answer),) = asked_in_turn(reader, get)
+            assert answer["value"] == value
+            asked_in_turn(writer, sized(b"read"))

@@ -8,8 +8,9 @@ the dispatcher answers is sent in two messages. No task, no request object, no m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,6 +24,7 @@ from realtime.errors import (
     UnsupportedMedia,
 )
 from realtime.http.dispatch import Dispatcher
+from realtime.http.endpoint import Endpoint
 from realtime.http.inputs import Call
 from realtime.http.problem import Response, problem
 from realtime.http.stream import Stream
@@ -31,7 +33,7 @@ from realtime.metrics import Meter
 from realtime.services.turns import may_wait
 from realtime.state import ServiceState
 
-__all__ = ["Door"]
+__all__ = ["Door", "Head"]
 
 PREFIXES = ("/v1/", "/api/")
 
@@ -51,6 +53,16 @@ SINGLE = frozenset(
 
 class _Gone(Exception):
     """The client hung up before its request was complete: nobody waits for an answer."""
+
+
+class Head(NamedTuple):
+    """What there is to know of a request before its body and its caller are looked at."""
+
+    endpoint: Endpoint
+    names: Sequence[str]
+    """The segments of the path that are names."""
+    query: bytes
+    headers: Mapping[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +120,29 @@ class Door:
                     _refuse_other_media(headers)
                 body = await _body(receive, headers, self.body_limit)
         except RealtimeError as error:
-            response = endpoint.refusal(error)
-            endpoint.meter.count(response.status)
-            return response
+            return _refusal(endpoint, error)
         call = Call(names, scope["query_string"], headers, body, caller, stream)
+        return await self.dispatcher.perform(endpoint, call)
+
+    def recall(self, scope: Scope) -> Head:
+        """The head of a request that `respond` has just carried out, for ``respond_again``."""
+        segments = path_segments(scope["path"], scope.get("raw_path"))
+        endpoint, names = self.dispatcher.router.find(scope["method"], segments)
+        return Head(endpoint, names, scope["query_string"], dict(scope["headers"]))
+
+    async def respond_again(self, head: Head, body: bytes) -> Response:
+        """The answer to a request whose head is, byte for byte, that of an earlier one, with a
+        body as long as that one's. Raises nothing.
+
+        What was found right in the head still is; who may call is asked anew."""
+        endpoint = head.endpoint
+        if not self.state.ready:
+            return self._unmatched("", Unavailable(f"the service is {self.state.reason}"))
+        try:
+            caller = endpoint.admit(self.access, head.headers, endpoint.scope)
+        except RealtimeError as error:
+            return _refusal(endpoint, error)
+        call = Call(head.names, head.query, head.headers, body, caller)
         return await self.dispatcher.perform(endpoint, call)
 
     def _unmatched(self, method: str, error: RealtimeError) -> Response:
@@ -121,6 +152,13 @@ class Door:
             response = problem(error)
         self.unmatched.count(response.status)
         return response
+
+
+def _refusal(endpoint: Endpoint, error: RealtimeError) -> Response:
+    """Refused at the door."""
+    response = endpoint.refusal(error)
+    endpoint.meter.count(response.status)
+    return response
 
 
 def _refuse_repeated(pairs: Iterable[tuple[bytes, bytes]]) -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 from tests.service import Service, running_service
@@ -17,6 +19,11 @@ def keys(data: Path, *words: str) -> str:
     command = [sys.executable, "-m", "realtime", "keys", *words, "--data", str(data)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return done.stdout.strip()
+
+
+def kept(service: Service) -> HTTPConnection:
+    """A connection that is used again for every request."""
+    return HTTPConnection("127.0.0.1", service.port, timeout=10)
 
 
 def status(service: Service, method: str, path: str, key: str | None = None) -> int:
@@ -56,6 +63,23 @@ def test_a_change_of_the_keys_is_felt_at_once(tmp_path: Path) -> None:
         keys(tmp_path, "revoke", "app")
         eventually(lambda: status(service, "GET", path, key) == 401, timeout=5)
         assert status(service, "GET", path) == 401, "the last key gone, nobody comes in"
+
+
+def test_a_request_that_is_known_still_needs_its_key(tmp_path: Path) -> None:
+    """A connection remembers what its requests look like, and not that they were let in."""
+    key = keys(tmp_path, "create", "--name", "app", "--scope", "*")
+    headers = {"Authorization": f"Bearer {key}"}
+    with running_service(tmp_path) as service, closing(kept(service)) as connection:
+
+        def answered() -> int:
+            connection.request("GET", "/v1/counters?names=visits", headers=headers)
+            with connection.getresponse() as answer:
+                answer.read()
+                return answer.status
+
+        assert [answered() for _ in range(5)] == [200] * 5
+        keys(tmp_path, "revoke", "app")
+        eventually(lambda: answered() == 401, timeout=5)
 
 
 def test_with_a_key_the_service_may_listen_everywhere(tmp_path: Path) -> None:
