@@ -19,7 +19,7 @@ from typing import NamedTuple
 from engine.channel import Guard, History, Position, Publication, Published
 from engine.clock import DAY, HOUR, MINUTE
 from engine.core import Core
-from engine.hashes import Hashes
+from engine.hashes import Hashes, flat
 from engine.keyspace import Hash, text
 from engine.stream import Stream, StreamEntry
 
@@ -204,12 +204,12 @@ class Channels:
     ) -> Published:
         core = self._core
         now = core.clock()
-        top, epoch = _position(self._meta(key, now))
+        meta = self._meta(key, now)
         stream = core.keyspace.typed(key, now, Stream, "stream")
         if stream is None:
             stream = Stream()
             core.keyspace.put(key, stream)
-        top += 1
+        top = int(meta[b"s"]) + 1
         stream.append((top, 0), fields)
         stream.trim(size)
         core.announce(b"XADD", key, b"MAXLEN", b"%d" % size, b"%d-0" % top, *fields)
@@ -217,23 +217,25 @@ class Channels:
         marks = {b"s": b"%d" % top}
         if guard is not None and guard.version > 0:
             marks |= {b"v": b"%d" % guard.version, b"ve": guard.version_epoch}
-        self._hashes.update(key + META, marks, now)
+        meta.update(marks)
+        core.announce(b"HSET", key + META, *flat(marks))
         self._refresh(key + META, now)
-        return Published(top, epoch)
+        return Published(top, meta[b"e"].decode())
 
     def _stream(self, key: bytes, now: int) -> Stream | None:
         return self._core.keyspace.typed(key, now, Stream, "stream")
 
     def _meta(self, key: bytes, now: int) -> Hash:
-        """The channel's position, made now if it has none: then older publications are void."""
+        """The record of the channel's position, made now if it has none: then older publications
+        are void."""
         meta = self._hashes.live(key + META, now)
         if meta is not None:
             return meta
         self._core.delete(key)
         made = {b"s": b"0", b"e": self._new_epoch().encode()}
-        self._hashes.update(key + META, made, now)
+        meta = self._hashes.update(key + META, made, now)
         self._refresh(key + META, now, EMPTY_TTL)
-        return made
+        return meta
 
     def _refresh(self, meta: bytes, now: int, ttl: int = META_TTL) -> None:
         """Keep the position alive. Now and then is enough, and spares an effect per use."""

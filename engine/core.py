@@ -67,9 +67,10 @@ class Core:
 
     def announce(self, *effect: bytes) -> None:
         """Count a change and tell the listeners; for verbs that are not on the hottest path."""
-        self.effects.changes += 1
-        if self.effects.listeners:
-            self.effects.emit(*effect)
+        effects = self.effects
+        effects.changes += 1
+        for listener in effects.listeners:
+            listener(effect)
 
     def _expired(self, key: bytes) -> None:
         self.announce(b"DEL", key)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
 
 from engine.core import Core
 from engine.keyspace import Hash
@@ -26,7 +25,7 @@ class Hashes:
 
     def live(self, key: bytes, now: int) -> Hash | None:
         """The record itself, not a copy, for verbs that read or change a few fields. O(1)."""
-        return cast("Hash | None", self._core.keyspace.typed(key, now, dict, "hash"))
+        return self._core.keyspace.typed(key, now, dict, "hash")
 
     def get(self, key: bytes) -> Hash | None:
         """A copy of the record, or None. O(fields). Raises WrongType."""
@@ -57,14 +56,18 @@ class Hashes:
         if deadline is not None:
             core.move_deadline(key, deadline)
 
-    def update(self, key: bytes, fields: Mapping[bytes, bytes], now: int) -> None:
-        """Set some fields, creating the record if need be; a deadline stays. O(fields)."""
+    def update(self, key: bytes, fields: Mapping[bytes, bytes], now: int) -> Hash:
+        """Set some fields, creating the record if need be; a deadline stays. O(fields).
+
+        Answers the record itself."""
         record = self.live(key, now)
         if record is None:
-            self._core.keyspace.put(key, dict(fields))
+            record = dict(fields)
+            self._core.keyspace.put(key, record)
         else:
             record.update(fields)
         self._core.announce(b"HSET", key, *flat(fields))
+        return record
 
     def remove(self, key: bytes, names: Iterable[bytes], now: int) -> None:
         """Remove some fields; the last one takes the record with it. O(fields)."""

@@ -101,8 +101,14 @@ class Keyspace:
 
     def typed(self, key: bytes, now: int, kind: type[V], wanted: str) -> V | None:
         """As ``get``, but raises WrongType unless the value is a ``kind``. O(1)."""
-        value = self.get(key, now)
-        if value is None or isinstance(value, kind):
+        value = self.values.get(key)  # `get` written out: most verbs begin here
+        if value is None:
+            return None
+        deadline = self.deadlines.get(key)
+        if deadline is not None and deadline <= now:
+            self._expire(key)
+            return None
+        if isinstance(value, kind):
             return value
         raise WrongType(key, type_name(value), wanted)
 

@@ -196,7 +196,8 @@ class Gated:
             return
         try:
             self.direct(data)
-            self._settle()
+            if self._ends or self._paused:
+                self._settle()
         except Exception:
             log.exception("a connection broke while it was written to")
             self._transport.abort()

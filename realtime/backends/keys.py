@@ -14,6 +14,7 @@ A name may carry a tag of its own, as Redis' own keys may: ``{arcade}:daily`` an
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from engine.departures import DepartureKeys
@@ -196,6 +197,7 @@ def user_key(user: bytes) -> bytes:
     return b"user:{%b}:%b" % (shard_of(user), user)
 
 
+@lru_cache(maxsize=4_096)  # asked for every publication
 def channel_key(channel: bytes, wildcard: bytes | None = None) -> bytes:
     """Stream, the offset is the id; ``+ META`` a hash with epoch ``e`` and newest offset ``s``.
 
