@@ -180,9 +180,12 @@ def _bind_take_all(core: Core, room: Room) -> TakeAll:
         if not spent:
             return decisions
         if not pending.keys() <= deadlines.keys():
-            new = [key for key in pending if key not in deadlines]
-            if not room.make(len(new), now):
-                return _saturated(room, wanted, decisions, new, now)
+            new: list[bytes] = []
+            # To make room may drop some of these themselves, whose states have expired.
+            while len(new) < len(absent := [key for key in pending if key not in deadlines]):
+                new = absent
+                if not room.make(len(new), now):
+                    return _saturated(room, wanted, decisions, new, now)
             for key in new:
                 _, after, deadline = pending.pop(key)
                 assert after is not None

@@ -82,6 +82,20 @@ def test_several_takes_need_room_for_all_of_their_keys() -> None:
     assert all(decision.allowed for decision in decisions)
 
 
+def test_a_step_that_makes_room_remembers_its_own_callers_who_were_dropped_for_it() -> None:
+    clock = ManualClock()
+    engine = bounded(clock, 3)
+    keys = [b"rl:a", b"rl:b", b"rl:c", b"rl:d"]
+    engine.buckets.take_all([(key, RULE, 1) for key in keys[:3]])
+    clock.advance(RULE.period * RULE.burst)
+    assert all(one.allowed for one in engine.buckets.take_all([(k, RULE, 1) for k in keys[1:]]))
+    engine.keyspace._check()
+    clock.advance(RULE.period * RULE.burst)
+    decisions = engine.buckets.take_all([(key, RULE, 1) for key in keys])
+    assert [type(decision) for decision in decisions] == [Saturated] * 4
+    engine.keyspace._check()
+
+
 def test_leases_and_charges_need_room_too() -> None:
     engine = bounded(ManualClock(), 1)
     engine.buckets.take(b"rl:a", RULE)
