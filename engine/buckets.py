@@ -15,11 +15,9 @@ from engine.keyspace import text, type_name
 from engine.limits import Decision, LimitRule
 from engine.limits.decision import Outcome
 from engine.room import Room
+from engine.steps import Step, TakeAll, Wanted, bind
 
 __all__ = ["Buckets", "Take", "Wanted"]
-
-Wanted = tuple[bytes, LimitRule, int]
-"""(key, rule, cost)"""
 
 
 class Take(Protocol):
@@ -31,15 +29,6 @@ class Take(Protocol):
     def __call__(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision: ...
 
 
-class TakeAll(Protocol):
-    """Spend all, or nothing if any is refused. O(wanted). Raises as `Take` does.
-
-    Each decision is what its take would meet after the earlier ones of the same call.
-    """
-
-    def __call__(self, wanted: Sequence[Wanted]) -> list[Decision]: ...
-
-
 class Buckets:
     """One caller's state per key. A caller who has spent nothing has none."""
 
@@ -49,7 +38,11 @@ class Buckets:
         self._core = core
         self.room = Room(core)
         self.take: Take = _bind_take(core, self.room)
-        self.take_all: TakeAll = _bind_take_three(core, _bind_take_all(core, self.room))
+        self.take_all: TakeAll = _bind_take_all(core, self.room)
+
+    def bind(self, rules: Sequence[LimitRule]) -> Step:
+        """``take_all`` under rules that are known beforehand, in two thirds of its time."""
+        return bind(self._core, self.take_all, rules)
 
     def adjust(self, key: bytes, rule: LimitRule, by: int) -> Decision:
         """Spend ``by`` more, as far as that is left, or give back ``-by``, never above full.
@@ -110,49 +103,6 @@ def _bind_take(core: Core, room: Room) -> Take:
         return decision
 
     return take
-
-
-def _bind_take_three(core: Core, take_all: TakeAll) -> TakeAll:
-    """``take_all``, and three takes of callers who are known written out: a third cheaper.
-
-    Three rules - a burst, an hour, a day - are what most have who have several. With nothing
-    to collect before it is written, each of them costs little more than a take of its own.
-    What is not that easy is left to ``take_all``, as long as nothing was written.
-    """
-    clock, effects, deadlines = core.clock, core.effects, core.keyspace.deadlines
-    values: dict[bytes, Any] = core.keyspace.values
-
-    def take_three(wanted: Sequence[Wanted]) -> list[Decision]:
-        if len(wanted) != 3:
-            return take_all(wanted)
-        (a, rule_a, cost_a), (b, rule_b, cost_b), (c, rule_c, cost_c) = wanted
-        if not (a in deadlines and b in deadlines and c in deadlines):
-            return take_all(wanted)
-        x, y, z = values[a], values[b], values[c]
-        if x is y or y is z or z is x:  # as they are if one key is there twice
-            return take_all(wanted)
-        now = clock()
-        try:
-            first, x, due_a = rule_a.take(x, now, cost_a)
-            second, y, due_b = rule_b.take(y, now, cost_b)
-            third, z, due_c = rule_c.take(z, now, cost_c)
-        except TypeError:
-            return take_all(wanted)  # it says of which key
-        decisions = [first, second, third]
-        if not (first[0] and second[0] and third[0]):
-            return decisions
-        if x is None or y is None or z is None:
-            return take_all(wanted)  # somebody only looks
-        values[a], deadlines[a] = x, due_a
-        values[b], deadlines[b] = y, due_b
-        values[c], deadlines[c] = z, due_c
-        effects.changes += 3
-        if effects.listeners:
-            for key in (a, b, c):
-                effects.emit(b"SET", key, text(values[key]), b"PXAT", milliseconds(deadlines[key]))
-        return decisions
-
-    return take_three
 
 
 def _bind_take_all(core: Core, room: Room) -> TakeAll:

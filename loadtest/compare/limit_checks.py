@@ -9,7 +9,8 @@ token bucket; ours stands beside its cheapest strategy, for what that says.
 
 Several rules are one step, all or nothing: three of them (a burst, an hour, a day), of one
 algorithm and of three. They are held against one of them in the same kind of step, and against
-the bare check of one, which has no list of takes to read, and nothing to hold back.
+the bare check of one, which has no lists to read, and nothing to hold back. A step is bound to its
+rules beforehand, as the service and the middleware do it.
 """
 
 from __future__ import annotations
@@ -105,15 +106,16 @@ def _mean(alone: Sequence[Measure]) -> Measure:
 
 def _step(layers: tuple[LimitRule, ...]) -> Measure:
     def measure(number: int) -> float:
-        take_all = Embedded().engine.buckets.take_all
+        step = Embedded().engine.buckets.bind(layers)
+        costs = [1] * len(layers)
         steps = [
-            [(b"rl:%d:{caller:%d}" % (at, caller), rule, 1) for at, rule in enumerate(layers)]
+            [b"rl:%d:{caller:%d}" % (at, caller) for at in range(len(layers))]
             for caller in range(CALLERS)
         ] * CHECKS_EACH
 
         def work() -> None:
-            for step in steps:
-                take_all(step)
+            for keys in steps:
+                step(keys, costs)
 
         return microseconds_each(work, CHECKS, time.process_time)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.engine import Engine
+from engine.steps import Step
 from realtime.backends.base import Decision, LeaseDecision, LimitRule, Wanted
 from realtime.backends.embedded_channels import ALL_ADMITTED, Admission
 
@@ -12,7 +13,8 @@ __all__ = ["Buckets", "Leases"]
 
 
 class Buckets:
-    """See `realtime.backends.base.Buckets` and `ImmediateBuckets`."""
+    """See `realtime.backends.base.Buckets`, `ImmediateBuckets`, and
+    `realtime.services.limits.BindingBuckets`."""
 
     def __init__(self, engine: Engine, admission: Admission) -> None:
         self._buckets = engine.buckets
@@ -20,6 +22,7 @@ class Buckets:
         all_pass = admission is ALL_ADMITTED
         self.take_now = engine.buckets.take if all_pass else self._take_admitted
         self.take_all_now = engine.buckets.take_all if all_pass else self._take_all_admitted
+        self.bind = engine.buckets.bind if all_pass else self._bind_admitted
 
     async def take(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision:
         return self.take_now(key, rule, cost)
@@ -42,6 +45,15 @@ class Buckets:
     def _take_all_admitted(self, takes: Sequence[Wanted]) -> list[Decision]:
         self._admit()
         return self._buckets.take_all(takes)
+
+    def _bind_admitted(self, rules: Sequence[LimitRule]) -> Step:
+        step = self._buckets.bind(rules)
+
+        def admitted(keys: Sequence[bytes], costs: Sequence[int]) -> list[Decision]:
+            self._admit()
+            return step(keys, costs)
+
+        return admitted
 
 
 class Leases:

@@ -13,7 +13,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from starlette.types import Scope
 
-from realtime.backends.base import Decision, LimitRule
+from realtime.backends.base import Decision
 from realtime.middleware.rules import OnOutage, Rule
 from realtime.services.leases import Lease
 from realtime.services.limits import Limits, RuleSpec, Shortcut, Verdict, Wish
@@ -159,7 +159,8 @@ class EmbeddedLimiter:
         if len(shortcuts) < len(rules):
             return None
         callers = _by_caller(ends.keys, shortcuts)
-        take_all, sweep, ready = shortcuts[0].take_all, self._features.sweep, limits.ready
+        step = shortcuts[0].bind([shortcut.rule for shortcut in shortcuts])
+        sweep, ready = self._features.sweep, limits.ready
         _, cost_of, allowed, refused = ends
         fixed, price = (cost_of, None) if isinstance(cost_of, int) else (0, cost_of)
         takes = 0
@@ -178,12 +179,11 @@ class EmbeddedLimiter:
             if takes >= TAKES_PER_SWEEP:
                 takes = 0
                 sweep(SWEEP_BUDGET)
-            wanted = []
-            for key, theirs in callers:
+            keys: list[bytes] = []
+            for key, buckets in callers:
                 caller = key(scope)
-                for bucket, built in theirs:
-                    wanted.append((bucket(caller), built, cost))
-            decisions = take_all(wanted)
+                keys += [bucket(caller) for bucket in buckets]
+            decisions = step(keys, [cost] * len(keys))
             for decision in decisions:
                 if not decision[0]:
                     return refused(decisions, cost)
@@ -223,11 +223,11 @@ class EmbeddedLimiter:
 
 def _by_caller(
     keys: Sequence[Callable[[Scope], str]], shortcuts: Sequence[Shortcut]
-) -> list[tuple[Callable[[Scope], str], list[tuple[Callable[[str], bytes], LimitRule]]]]:
+) -> list[tuple[Callable[[Scope], str], list[Callable[[str], bytes]]]]:
     """In the order of the rules; those in a row that have the same key are together."""
     pairs = zip(keys, shortcuts, strict=True)
     return [
-        (key, [(shortcut.bucket, shortcut.rule) for _, shortcut in group])
+        (key, [shortcut.bucket for _, shortcut in group])
         for key, group in groupby(pairs, lambda pair: pair[0])
     ]
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, TypeVar
+from functools import lru_cache
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from realtime.backends.base import (
     Backend,
@@ -19,7 +20,6 @@ from realtime.backends.base import (
     LimitRule,
     OutOfTime,
     Take,
-    Wanted,
 )
 from realtime.backends.keys import (
     hold_key,
@@ -65,6 +65,19 @@ MOVES = 5
 MAX_HOLD = 86_400.0
 """Seconds until a reservation has to be settled."""
 
+STEPS = 1_000
+"""Sequences of rules whose steps are kept ready."""
+
+Step = Callable[[Sequence[bytes], Sequence[int]], list[Decision]]
+"""(keys, costs): all or nothing, under rules it is bound to."""
+
+
+@runtime_checkable
+class BindingBuckets(Protocol):
+    """A capability of buckets in this process: steps under rules that are known beforehand."""
+
+    def bind(self, rules: Sequence[LimitRule]) -> Step: ...
+
 
 class Shortcut(NamedTuple):
     """A rule laid open: ``take(bucket(key), rule, cost)`` is the bare decision."""
@@ -72,8 +85,8 @@ class Shortcut(NamedTuple):
     bucket: Callable[[str], bytes]
     rule: LimitRule
     take: Callable[[bytes, LimitRule, int], Decision]
-    take_all: Callable[[Sequence[Wanted]], list[Decision]]
-    """Under several rules that are laid open, in one step."""
+    bind: Callable[[Sequence[LimitRule]], Step]
+    """To the step under several rules that are laid open."""
 
 
 class Reserved(NamedTuple):
@@ -115,6 +128,8 @@ class Limits(Rulebook):
     def __init__(self, backend: Backend) -> None:
         super().__init__(backend)
         self._counters = backend.counters
+        store = backend.buckets
+        self._step = _steps(store) if isinstance(store, BindingBuckets) else None
         self.leases = Leases(backend, self._find, self._count_shadow)
 
     # Decisions
@@ -134,7 +149,7 @@ class Limits(Rulebook):
         callers' states. A decision may be `Saturated`.
         """
         store = self._buckets
-        if not isinstance(store, ImmediateBuckets):
+        if not (isinstance(store, ImmediateBuckets) and isinstance(store, BindingBuckets)):
             return None
         if spec.algorithm in ("calendar", "concurrency") or spec.penalty is not None:
             return None
@@ -142,7 +157,7 @@ class Limits(Rulebook):
             return None
         build = spec.build()
         bucket = buckets(name_bytes("rule", rule))
-        return Shortcut(bucket, build, store.take_now, store.take_all_now)
+        return Shortcut(bucket, build, store.take_now, store.bind)
 
     async def take_all(self, wishes: Sequence[Wish]) -> list[Verdict]:
         """Spend all or nothing, in one step; shadow rules are decided aside, and never block.
@@ -150,16 +165,21 @@ class Limits(Rulebook):
         In a cluster all callers must share a hash tag: `CrossSlot` says so."""
         ready = self.ready
         rules: list[Rule] = []
-        takes: list[Wanted] = []
+        keys: list[bytes] = []
+        costs: list[int] = []
         for name, key, cost, tier in wishes:
             rule = ready(name) or await self._find(name)
             rules.append(rule)
-            build = rule.build
-            if build is not None and tier is None:
-                takes.append((rule.bucket(key), build, cost))
-        if len(takes) < len(rules):
+            if rule.build is not None and tier is None:
+                keys.append(rule.bucket(key))
+                costs.append(cost)
+        if len(keys) < len(rules):
             return await self._timely(rules, self._take, wishes)
-        answers = await self._buckets.take_all(takes)
+        if self._step is not None:
+            answers = self._step(tuple(rules))(keys, costs)
+        else:
+            takes = zip(keys, _builds(rules), costs, strict=True)
+            answers = await self._buckets.take_all(list(takes))
         return [rule.verdict(answer) for rule, answer in zip(rules, answers, strict=True)]
 
     async def peek(self, rule: str, key: str, tier: str | None = None) -> Verdict:
@@ -302,6 +322,19 @@ class Limits(Rulebook):
 
     async def _count_shadow(self, rule: str) -> None:
         await self._counters.add(shadow_key(name_bytes("rule", rule)), 1)
+
+
+def _steps(store: BindingBuckets) -> Callable[[tuple[Rule, ...]], Step]:
+    @lru_cache(maxsize=STEPS)
+    def step(rules: tuple[Rule, ...]) -> Step:
+        return store.bind(_builds(rules))
+
+    return step
+
+
+def _builds(rules: Sequence[Rule]) -> list[LimitRule]:
+    """Of rules that hold for all alike."""
+    return [rule.build for rule in rules if rule.build is not None]
 
 
 def _plan(rule: Rule, wish: Wish) -> Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 from starlette.types import Scope
 
@@ -28,6 +29,29 @@ async def test_all_are_charged_or_none(house: House) -> None:
     assert answer.json()["violated-policies"] == ["burst", "hour"]
     assert answer.json()["retry_after"] == 1185
     assert (await house.features.limits.peek("day", "ip:203.0.113.7")).decision.remaining == 97
+
+
+async def test_random_requests_are_decided_as_the_engine_does(house: House) -> None:
+    rules = (
+        Rule("burst", limit=7, per=3, burst=4),
+        Rule("hour", limit=20, per=9, algorithm="sliding_window"),
+        Rule("day", limit=30, per=27, algorithm="fixed_window"),
+    )
+    draw, costs = Random(1), [1]
+    ask = house.client(rules={"*": rules}, cost=lambda scope: costs[-1])
+    take_all = house.features.engine.buckets.take_all
+    for _ in range(1_000):
+        costs.append(draw.choice([0, 1, 1, 1, 2, 3, 5]))
+        house.clock.advance(draw.choice([0, 1, 300_000, 900_000]))
+        answer = await ask()
+        expected = take_all([(r.name.encode(), r.spec.build(), costs[-1]) for r in rules])
+        refused = [rule.name for rule, one in zip(rules, expected, strict=True) if not one.allowed]
+        if refused:
+            assert answer.json()["violated-policies"] == refused
+        else:
+            announced = answer.headers["ratelimit"].split(", ")
+            left = [int(said.split(";")[1].removeprefix("r=")) for said in announced]
+            assert left == [decision.remaining for decision in expected]
 
 
 async def test_what_is_said_of_a_single_caller_holds_at_once(house: House) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from random import Random
 
 import pytest
 
 from engine.clock import MINUTE, SECOND, ManualClock
-from realtime.backends.base import NEVER
+from engine.engine import Engine
+from realtime.backends.base import NEVER, BackendUnavailable
+from realtime.backends.embedded import backend
 from realtime.embedded import Embedded
 from realtime.errors import InvalidInput, NotFound
 from realtime.services.explaining import state_text
@@ -98,6 +101,67 @@ async def test_a_new_definition_keeps_what_is_set_for_keys(limits: Limits) -> No
     await limits.override("r", "ada", Override(rate=Tier(5)))
     await limits.define("r", RuleSpec(limit=4, per=60))
     assert (await left(limits, "ada"), await left(limits, "bob")) == (5, 4)
+
+
+# Several in one step
+
+
+class Admission:
+    """Of writes."""
+
+    refusal: str | None = None
+
+    def admit(self) -> None:
+        if self.refusal is not None:
+            raise BackendUnavailable(self.refusal)
+
+
+async def test_a_step_decides_as_the_engine_does(features: Embedded, clock: ManualClock) -> None:
+    """Each rule with a cost of its own, and some of them twice."""
+    specs = {
+        "r": RuleSpec(limit=7, per=3, burst=5),
+        "s": RuleSpec("sliding_window", 20, 9),
+        "f": RuleSpec("fixed_window", 30, 27),
+        "l": RuleSpec("sliding_log", 12, 5),
+    }
+    for name, spec in specs.items():
+        await features.limits.define(name, spec)
+    draw = Random(1)
+    for _ in range(500):
+        clock.advance(draw.choice([0, 1, 300_000, 900_000, -1]))
+        wishes = [
+            Wish(draw.choice("rrsfl"), draw.choice(["ada", "bob"]), draw.choice([0, 1, 1, 2, 3]))
+            for _ in range(draw.randint(2, 5))
+        ]
+        expected = features.engine.buckets.take_all(
+            [(f"{w.rule} {w.key}".encode(), specs[w.rule].build(), w.cost) for w in wishes]
+        )
+        verdicts = await features.limits.take_all(wishes)
+        assert [verdict.decision for verdict in verdicts] == expected
+        assert [verdict.rule for verdict in verdicts] == [wish.rule for wish in wishes]
+
+
+async def test_a_step_is_under_the_rules_as_they_are_now(limits: Limits) -> None:
+    both = [Wish("r", "ada"), Wish("other", "ada")]
+    await limits.define("other", RuleSpec(limit=9, per=60))
+    for limit in (5, 2):
+        await limits.remove("r")
+        await limits.define("r", RuleSpec(limit=limit, per=60))
+        await limits.reset("r", "ada")
+        left = [(await limits.take_all(both))[0].decision.remaining for _ in range(2)]
+        assert left == [limit - 1, limit - 2]
+
+
+async def test_a_step_is_admitted_like_any_other_write() -> None:
+    admission = Admission()
+    limits = Limits(backend(Engine(ManualClock()), admission))
+    await limits.define("r", RuleSpec(limit=5, per=60))
+    both = [Wish("r", "ada"), Wish("r", "bob")]
+    await limits.take_all(both)
+    admission.refusal = "the disk is full"
+    with pytest.raises(BackendUnavailable):
+        await limits.take_all(both)
+    assert await left(limits) == 4
 
 
 # Lists
