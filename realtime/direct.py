@@ -20,16 +20,17 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import httptools
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from realtime.http.door import Door, Head
+from realtime.http.door import Door
 from realtime.http.problem import Response
 from realtime.http.stream import PROGRESSED
 from realtime.http.uri import asks_for_season
+from realtime.likeness import Known, Likeness, likeness_of
 from realtime.server import BoundedHttp, HttpBounds
 
 __all__ = ["DirectHttp", "direct_http", "rendered"]
@@ -82,22 +83,6 @@ class _Pending:
         """The connection is gone; nobody waits for a message here."""
 
 
-class _Known(NamedTuple):
-    """A request that may come again on its connection, but for what its body says.
-
-    A client that keeps its connection mostly says the same again: the same path, the same
-    headers, often a body of the same length. Then nothing of the head needs to be parsed.
-    """
-
-    head: bytes
-    """To the empty line."""
-    size: int
-    """Bytes with the body."""
-    request: Head
-    with_body: bool
-    """The answer has one."""
-
-
 class DirectHttp(BoundedHttp):
     """`BoundedHttp` that answers what it can without messages, and without a task if it may."""
 
@@ -115,9 +100,11 @@ class DirectHttp(BoundedHttp):
         """Nothing in the head asks for the long way."""
         self._data = b""
         """What was read last, if it begins with a request."""
-        self._head = b""
+        self._last: Likeness | None = None
         """That of the last request that might come again."""
-        self._known: _Known | None = None
+        self._known: Known | None = None
+        self._most = min(self.door.body_limit, SHORT)
+        """Bytes of a body; a known request may have as many with its head."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -129,8 +116,7 @@ class DirectHttp(BoundedHttp):
     def data_received(self, data: bytes) -> None:
         self.idle_since = None
         known = self._known
-        if known is not None and self._is_again(known, data):
-            self._answer_again(known, data)
+        if known is not None and self._answer_again(known, data):
             return
         self._burst = 0
         is_first = self.arriving_since is None and not self._head_bytes
@@ -190,7 +176,7 @@ class DirectHttp(BoundedHttp):
         return (
             self._is_simple
             and url.startswith(IMMEDIATE)
-            and self._length <= min(self.door.body_limit, SHORT)
+            and self._length <= self._most
             and not (url.startswith(REARRANGED) and self.parser.get_method() == b"PUT")
             and self._burst < BURST
             and not _is_streamed(url)
@@ -213,9 +199,9 @@ class DirectHttp(BoundedHttp):
         }
         answer = self.door.respond(scope, _receiver(bytes(self._body)))
         keep, with_body = self._keeps_alive(), method != "HEAD"
-        head = self._repeated() if keep else b""
-        if head:
-            answer = self._learning(answer, scope, head, len(self._data))
+        likeness = self._repeated() if keep else None
+        if likeness is not None:
+            answer = self._learning(answer, scope, likeness)
         self._send(answer, with_body=with_body, keep=keep)
 
     def _keeps_alive(self) -> bool:
@@ -228,46 +214,50 @@ class DirectHttp(BoundedHttp):
         else:
             self._write(_run(answer), with_body, keep)
 
-    def _repeated(self) -> bytes:
-        """The head of this request, if it came in one piece, and so did the same one before."""
+    def _repeated(self) -> Likeness | None:
+        """What requests like this one look like, if it came in one piece, and so did one like it
+        before."""
         data = self._data
         head = data[: data.find(b"\r\n\r\n") + 4]
         if self._burst > 1 or not head or len(head) > KNOWN_BYTES:
-            return b""
+            return None
         if len(head) + len(self._body) != len(data):
-            return b""
-        last, self._head = self._head, head
-        return head if head == last else b""
+            return None
+        likeness = likeness_of(head)
+        last, self._last = self._last, likeness
+        return likeness if likeness == last else None
 
     async def _learning(
-        self, answer: Awaitable[Response], scope: Scope, head: bytes, size: int
+        self, answer: Awaitable[Response], scope: Scope, likeness: Likeness
     ) -> Response:
-        """The same answer; if it is none to what is wrong with the request, know that head."""
+        """The same answer; if it is none to what is wrong with the request, know that likeness."""
         response = await answer
         if response.status < HTTPStatus.BAD_REQUEST:
-            self._known = _Known(head, size, self.door.recall(scope), scope["method"] != "HEAD")
+            self._known = Known(likeness, self.door.recall(scope), scope["method"] != "HEAD")
         return response
 
-    def _is_again(self, known: _Known, data: bytes) -> bool:
-        """Whether this is that request, in one piece, and nothing else is under way."""
-        return (
-            len(data) == known.size
-            and data.startswith(known.head)
-            and self.arriving_since is None
-            and not self._head_bytes
-            and (self.cycle is None or self.cycle.response_complete)
-            and not self.pipeline
-            and not self.flow.write_paused
-            and not self.transport.is_closing()
-        )
-
-    def _answer_again(self, known: _Known, data: bytes) -> None:
+    def _answer_again(self, known: Known, data: bytes) -> bool:
+        """Whether it was a request like the one that is known, and nothing else is under way."""
+        if (
+            self.arriving_since is not None
+            or self._head_bytes
+            or not (self.cycle is None or self.cycle.response_complete)
+            or self.pipeline
+            or self.flow.write_paused
+            or len(data) > self._most
+            or self.transport.is_closing()
+        ):
+            return False
+        body = known.likeness.body(data)
+        if body is None:
+            return False
         self._unset_keepalive_if_required()
         try:
-            answer = self.door.respond_again(known.request, data[len(known.head) :])
+            answer = self.door.respond_again(known.request, body)
             self._send(answer, with_body=known.with_body, keep=True)
         except Exception:
             self._fail()
+        return True
 
     def _fail(self) -> None:
         log.exception("a request could not be answered")

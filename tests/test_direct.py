@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from http.client import HTTPResponse
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -146,10 +147,40 @@ def asked_in_turn(connection: socket.socket, *requests: bytes) -> list[tuple[int
 
 
 def test_who_repeats_a_request_is_answered_each_time(service: Service) -> None:
-    """From the third time on its head is known, and is not parsed any more."""
+    """From the third time on its head is known, and is not parsed any more, whatever its body."""
+    amounts = [0, 1, 2, 30, 400, 5000, 60, 7, 80000]
+    bodies = [b'{"by":%d}' % amount for amount in amounts]
     with connected(service) as connection:
-        answers = asked_in_turn(connection, *[sized(b"again", b'{"by":%d}' % n) for n in range(9)])
-    assert [answer["value"] for _, answer in answers] == [0, 1, 3, 6, 10, 15, 21, 28, 36]
+        answers = asked_in_turn(connection, *[sized(b"again", body) for body in bodies])
+    assert [answer["value"] for _, answer in answers] == list(accumulate(amounts))
+
+
+@pytest.mark.parametrize("length", [b"7", b"9", b"800", b"8 8", b"-8", b"8x", b"9" * 30])
+def test_the_length_of_a_known_request_is_looked_at(service: Service, length: bytes) -> None:
+    """Wrong or odd, it is told as of any other request: by waiting for the rest, or by an error."""
+    request = sized(b"length")
+    wrong = request.replace(b"Content-Length: 8", b"Content-Length: " + length)
+    answers = []
+    for times in (0, 4):
+        with connected(service) as connection:
+            connection.settimeout(0.3)
+            asked_in_turn(connection, *[request] * times)
+            connection.sendall(wrong)
+            try:
+                answers.append(connection.recv(12))
+            except TimeoutError:
+                answers.append(b"waits")
+    assert answers[0] == answers[1]
+    assert is_well(service)
+
+
+def test_a_known_request_may_not_grow_beyond_the_bound(service: Service) -> None:
+    request = sized(b"grows")
+    with connected(service) as connection:
+        asked_in_turn(connection, *[request] * 4)
+        connection.sendall(sized(b"grows", b" " * 1000 + BODY))
+        status, _ = read_answer(connection)
+    assert status == 413
 
 
 def test_only_the_same_head_is_taken_for_the_same(service: Service) -> None:

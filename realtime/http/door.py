@@ -128,11 +128,13 @@ class Door:
         """The head of a request that `respond` has just carried out, for ``respond_again``."""
         segments = path_segments(scope["path"], scope.get("raw_path"))
         endpoint, names = self.dispatcher.router.find(scope["method"], segments)
-        return Head(endpoint, names, scope["query_string"], dict(scope["headers"]))
+        headers = dict(scope["headers"])
+        headers.pop(b"content-length", None)  # each request has its own
+        return Head(endpoint, names, scope["query_string"], headers)
 
     async def respond_again(self, head: Head, body: bytes) -> Response:
-        """The answer to a request whose head is, byte for byte, that of an earlier one, with a
-        body as long as that one's. Raises nothing.
+        """The answer to a request whose head is, byte for byte, that of an earlier one, but for
+        the length of the body, which is within the bound. Raises nothing.
 
         What was found right in the head still is; who may call is asked anew."""
         endpoint = head.endpoint
