@@ -76,8 +76,9 @@ class Channels:
         ``user`` is whose rate it counts for; "" for nobody's. Raises Forbidden, InvalidInput,
         NotFound, TooLarge and TooManyRequests; then nothing is done.
         """
-        guard = guard_of(idempotency_key, version, version_epoch)
-        text = tags_text(tags)
+        is_guarded = version or idempotency_key is not None
+        guard = guard_of(idempotency_key, version, version_epoch) if is_guarded else None
+        text = tags_text(tags) if tags else None
         place = self._open(channel)
         size, ttl = kept_of(place, data, text, history)
         if place.namespace.is_rated:
