@@ -1,15 +1,21 @@
 """Submit a score and learn both ranks, as a board grows from 1,000 members to 3,000,000.
 
 The work is that of `embedded_board`: random members, higher scores in every batch, so that each
-submission moves its member. What takes t on 1,000 members is to take no more than
-t * log(n) / log(1,000) on n: as the comparisons of a bisection grow. Memory does not: what a
-board of 1,000 has in the cache, one of a million has to wait for. Beside ours stands the skip list
-of Redis, by the time that the server itself counts for the same commands, and for both R², how well
-a line a + b log n describes the five sizes of one round; 1 is a straight line.
+submission moves its member. Two things grow with a board that is alone in its store: the board,
+and the memory that the store fills. What a processor waits for when it looks at memory at random is
+several times as long in 500 MB as in 200 KB, for whatever is written there.
 
-The timed regions hold the calls alone, a thousand at a time, so that the submissions of a region
-are in the cache however large the board is. Ours is CPU time. Redis is another process, so a
-caller's figure is what the caller waits for.
+**In a store of 3,000,000 members** only the boards grow: 3,000 of 1,000 members, 300 of 10,000, one
+of 3,000,000, and each submission goes to any of them. What takes t on boards of 1,000 is to take
+no more than t * log(n) / log(1,000) on boards of n: as the comparisons of a bisection grow.
+
+**Alone** both grow. Beside ours stands the skip list of Redis, alone likewise, by the time that the
+server itself counts for the same commands. Nobody is held to log n there.
+
+For each there is R², how well a line a + b log n describes the five sizes of one round; 1 is a
+straight line. The timed regions hold the calls alone, a thousand at a time, so that the submissions
+of a region are in the cache however large the board is. Ours is CPU time. Redis is another process,
+so a caller's figure is what the caller waits for.
 """
 
 from __future__ import annotations
@@ -39,13 +45,19 @@ __all__ = ["SIZES", "Curve", "curves", "rows"]
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 3_000_000)
 WAITED = SIZES[:-1]
+TOTAL = SIZES[-1]
+"""Members of all boards of one size together, where the boards are not alone."""
 REDIS = "redis-py pipeline + Redis"
 SKIP_LIST = "Redis, the server's own time"
 BATCH = 1_000
 """Submissions of one timed region."""
-FIRST = Ranking(ties="first")
+BY_MEMBER, FIRST = Ranking(), Ranking(ties="first")
 
 Measure = Callable[[int], float]
+Figures = Sequence[tuple[float, ...]]
+"""Of contenders: microseconds of each round."""
+Work = Sequence[tuple[int, Submit]]
+"""(which of the boards, what is submitted to it)"""
 
 
 class Curve(NamedTuple):
@@ -53,6 +65,8 @@ class Curve(NamedTuple):
 
     name: str
     figures: dict[int, tuple[float, ...]]
+    held: bool = False
+    """To log n."""
 
     def growth(self, size: int) -> float:
         """How many times what the smallest board takes."""
@@ -71,13 +85,18 @@ class Curve(NamedTuple):
 
 def rows(effort: Effort) -> list[Row]:
     ours, redis, missing = curves(effort)
-    sizes = [_size(curve, redis, missing, size) for curve in ours for size in SIZES]
-    return [*sizes, *(_line(curve, redis[:1], missing) for curve in ours)]
+    rows: list[Row] = []
+    for curve in ours:
+        others, absent = ([], ()) if curve.held else (redis, missing)
+        rows += [_size(curve, others, absent, size) for size in SIZES]
+        rows.append(_line(curve, others[:1], absent))
+    return rows
 
 
 def curves(effort: Effort) -> tuple[list[Curve], list[Curve], tuple[str, ...]]:
-    """Ours; those of Redis, its skip list first; why there are none. The boards of one curve take
-    their turns within each round."""
+    """Ours, those that are held first; those of Redis, its skip list first; why there are none.
+    The boards of one curve take their turns within each round."""
+    held = [*_shared(effort), _shared_first(effort)]
     with ExitStack() as stack:
         redis: list[Contender[float]] = []
         missing: tuple[str, ...] = ()
@@ -85,8 +104,8 @@ def curves(effort: Effort) -> tuple[list[Curve], list[Curve], tuple[str, ...]]:
             redis = _redis(stack, effort.operations // 10)
         except Missing as reason:
             missing = (f"{REDIS}: {reason}",)
-        plain, theirs = _plain(effort, redis)
-        return [*plain, _first(effort)], theirs, missing
+        alone, theirs = _alone(effort, redis)
+        return [*held, *alone], theirs, missing
 
 
 def _size(ours: Curve, redis: Sequence[Curve], missing: tuple[str, ...], size: int) -> Row:
@@ -95,8 +114,10 @@ def _size(ours: Curve, redis: Sequence[Curve], missing: tuple[str, ...], size: i
         Line(curve.name, curve.figures[size], f"{curve.growth(size):.2f} times {SIZES[0]:,}")
         for curve in shown
     ]
-    at_most = round(ours.bound(size), 2) if size > SIZES[0] else None
-    return Row(f"Submit and rank, {size:,} members", "µs", "lower", tuple(lines), missing, at_most)
+    at_most = round(ours.bound(size), 2) if ours.held and size > SIZES[0] else None
+    where = f"in a store of {TOTAL:,}" if ours.held else "alone"
+    title = f"Submit and rank, {size:,} members, {where}"
+    return Row(title, "µs", "lower", tuple(lines), missing, at_most)
 
 
 def _line(ours: Curve, lists: Sequence[Curve], missing: tuple[str, ...]) -> Row:
@@ -105,44 +126,74 @@ def _line(ours: Curve, lists: Sequence[Curve], missing: tuple[str, ...]) -> Row:
     return Row("Submit and rank: how straight over log n", "R²", "higher", lines, missing)
 
 
-def _plain(effort: Effort, redis: list[Contender[float]]) -> tuple[list[Curve], list[Curve]]:
+def _shared(effort: Effort) -> list[Curve]:
     embedded = Embedded()
     for size in SIZES:
-        embedded.engine.keyspace.put(_key(size), SortedSet(_entries(size)))
+        for name in _names(size):
+            embedded.engine.keyspace.put(_key(name), SortedSet(_entries(size)))
+    operations = effort.operations
+    contenders = [
+        *(Contender("", _engine(embedded, _names(size), size, operations)) for size in SIZES),
+        *(Contender("", _service(embedded, _names(size), size, operations)) for size in SIZES),
+    ]
+    engine, service = _halves(_measured(contenders, effort))
+    return [
+        Curve("realtime, engine", _by_size(engine), held=True),
+        Curve("realtime, async service", _by_size(service), held=True),
+    ]
+
+
+def _shared_first(effort: Effort) -> Curve:
+    """Of boards where equal scores rank by who was first."""
+    embedded = Embedded()
+    for size in SIZES:
+        for name in _names(size):
+            embedded.engine.keyspace.put(_key(name), _placed(size))
+    contenders = [
+        Contender("", _engine(embedded, _names(size), size, effort.operations, FIRST))
+        for size in SIZES
+    ]
+    figures = _measured(contenders, effort)
+    return Curve("realtime, engine, ties: first", _by_size(figures), held=True)
+
+
+def _alone(effort: Effort, redis: list[Contender[float]]) -> tuple[list[Curve], list[Curve]]:
+    embedded = Embedded()
+    for size in SIZES:
+        embedded.engine.keyspace.put(_key(_name(size)), SortedSet(_entries(size)))
     count, operations = len(SIZES), effort.operations
     contenders = [
-        *(Contender("", _engine(embedded, size, Ranking(), operations)) for size in SIZES),
-        *(Contender("", _service(embedded, size, operations)) for size in SIZES),
+        *(Contender("", _engine(embedded, [_name(size)], size, operations)) for size in SIZES),
+        *(Contender("", _service(embedded, [_name(size)], size, operations)) for size in SIZES),
         *redis,
     ]
-    with _frozen():
-        figures = interleaved(contenders, effort.rounds)
-    found = [
-        Curve(name, dict(zip(sizes, figures[at:], strict=False)))
-        for name, sizes, at in (
-            ("realtime, engine", SIZES, 0),
-            ("realtime, async service", SIZES, count),
-            (SKIP_LIST, SIZES, 2 * count),
-            (REDIS, WAITED, 3 * count),
-        )
+    figures = _measured(contenders, effort)
+    engine, service = _halves(figures[: 2 * count])
+    ours = [
+        Curve("realtime, engine, alone", _by_size(engine)),
+        Curve("realtime, async service, alone", _by_size(service)),
     ]
-    return found[:2], found[2:] if redis else []
+    if not redis:
+        return ours, []
+    served, waited = figures[2 * count : 3 * count], figures[3 * count :]
+    theirs = [
+        Curve(SKIP_LIST, _by_size(served)),
+        Curve(REDIS, dict(zip(WAITED, waited, strict=True))),
+    ]
+    return ours, theirs
 
 
-def _first(effort: Effort) -> Curve:
-    embedded = Embedded()
-    for size in SIZES:
-        stored = (
-            (b"\xff%b%b" % (place.to_bytes(8, "big"), member), score)
-            for place, (member, score) in enumerate(_entries(size), 1)
-        )
-        embedded.engine.keyspace.put(_key(size), PlacedSet.of(SortedSet(stored)))
-    contenders = [
-        Contender("", _engine(embedded, size, FIRST, effort.operations)) for size in SIZES
-    ]
+def _measured(contenders: Sequence[Contender[float]], effort: Effort) -> list[tuple[float, ...]]:
     with _frozen():
-        figures = interleaved(contenders, effort.rounds)
-    return Curve("realtime, engine, ties: first", dict(zip(SIZES, figures, strict=True)))
+        return interleaved(contenders, effort.rounds)
+
+
+def _halves(figures: Sequence[tuple[float, ...]]) -> tuple[Figures, Figures]:
+    return figures[: len(SIZES)], figures[len(SIZES) :]
+
+
+def _by_size(figures: Figures) -> dict[int, tuple[float, ...]]:
+    return dict(zip(SIZES, figures, strict=True))
 
 
 def _redis(stack: ExitStack, operations: int) -> list[Contender[float]]:
@@ -158,14 +209,21 @@ def _redis(stack: ExitStack, operations: int) -> list[Contender[float]]:
     ]
 
 
-def _engine(embedded: Embedded, size: int, ranking: Ranking, operations: int) -> Measure:
-    submit, key = embedded.engine.boards.submit, _key(size)
+def _engine(
+    embedded: Embedded,
+    names: Sequence[str],
+    size: int,
+    operations: int,
+    ranking: Ranking = BY_MEMBER,
+) -> Measure:
+    submit, keys = embedded.engine.boards.submit, [_key(name) for name in names]
 
     def measure(number: int) -> float:
         spent = 0.0
-        for batch in _batches(size, 2 * number, operations):
+        for batch in _batches(size, 2 * number, operations, len(keys)):
+            wanted = [(keys[board], entry) for board, entry in batch]
             started = time.process_time()
-            for entry in batch:
+            for key, entry in wanted:
                 submit(key, ranking, entry)
             spent += time.process_time() - started
         return spent / operations * 1e6
@@ -173,14 +231,15 @@ def _engine(embedded: Embedded, size: int, ranking: Ranking, operations: int) ->
     return measure
 
 
-def _service(embedded: Embedded, size: int, operations: int) -> Measure:
-    submit, name = embedded.leaderboards.submit, _name(size)
+def _service(embedded: Embedded, names: Sequence[str], size: int, operations: int) -> Measure:
+    submit = embedded.leaderboards.submit
 
     async def work(number: int) -> float:
         spent = 0.0
-        for batch in _batches(size, 2 * number + 1, operations):
+        for batch in _batches(size, 2 * number + 1, operations, len(names)):
+            wanted = [(names[board], entry) for board, entry in batch]
             started = time.process_time()
-            for entry in batch:
+            for name, entry in wanted:
                 await submit(name, [entry])
             spent += time.process_time() - started
         return spent / operations * 1e6
@@ -195,7 +254,7 @@ def _serving(client: Any, size: int, operations: int) -> Measure:
     def measure(number: int) -> float:
         client.config_resetstat()
         for batch in _batches(size, 2 * number, operations):
-            pipeline(client, name, *((entry.member, entry.score) for entry in batch)).execute()
+            pipeline(client, name, *((entry.member, entry.score) for _, entry in batch)).execute()
         spent = client.info("commandstats")
         commands = ("zscore", "zrevrank", "zadd")
         used = sum(int(spent[f"cmdstat_{command}"]["usec"]) for command in commands)
@@ -211,7 +270,7 @@ def _waiting(client: Any, size: int, operations: int) -> Measure:
         spent = 0.0
         for batch in _batches(size, 2 * number + 1, operations):
             started = time.perf_counter()
-            for entry in batch:
+            for _, entry in batch:
                 pipeline(client, name, (entry.member, entry.score)).execute()
             spent += time.perf_counter() - started
         return spent / operations * 1e6
@@ -219,13 +278,18 @@ def _waiting(client: Any, size: int, operations: int) -> Measure:
     return measure
 
 
-def _batches(size: int, number: int, operations: int) -> Iterator[Sequence[Submit]]:
-    """Random members with scores that are higher than in all rounds before."""
+def _batches(size: int, number: int, operations: int, boards: int = 1) -> Iterator[Work]:
+    """Random members of random boards, with scores that are higher than in all rounds before."""
     draw = random.Random(number)
     base = (number + 1) * 1_000_000
     for _ in range(0, operations, BATCH):
         yield [
-            Submit(b"player:%d" % draw.randrange(size), float(base + draw.randrange(1_000_000)))
+            (
+                draw.randrange(boards),
+                Submit(
+                    b"player:%d" % draw.randrange(size), float(base + draw.randrange(1_000_000))
+                ),
+            )
             for _ in range(BATCH)
         ]
 
@@ -236,12 +300,25 @@ def _entries(size: int) -> Iterator[tuple[bytes, float]]:
     )
 
 
+def _placed(size: int) -> PlacedSet:
+    stored = (
+        (b"\xff%b%b" % (place.to_bytes(8, "big"), member), score)
+        for place, (member, score) in enumerate(_entries(size), 1)
+    )
+    return PlacedSet.of(SortedSet(stored))
+
+
 def _name(size: int) -> str:
     return f"bench-{size}"
 
 
-def _key(size: int) -> bytes:
-    return b"lb:{%b}" % _name(size).encode()
+def _names(size: int) -> list[str]:
+    """Of all the boards of this size that fill the store."""
+    return [f"{_name(size)}-{number}" for number in range(TOTAL // size)]
+
+
+def _key(name: str) -> bytes:
+    return b"lb:{%b}" % name.encode()
 
 
 @contextmanager

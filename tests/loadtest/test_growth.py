@@ -28,25 +28,32 @@ def test_what_grows_as_log_n_is_a_straight_line() -> None:
 
 
 def test_each_board_but_the_smallest_is_held_to_log_n(monkeypatch: pytest.MonkeyPatch) -> None:
-    level = Curve("level", {size: (2 + number / 10,) for number, size in enumerate(SIZES)})
-    monkeypatch.setattr(growth, "curves", lambda _: ([BENT, level], [STRAIGHT, OTHER], ()))
-    *sizes, _, _ = rows = growth.rows(QUICK)
-    assert [len(row.lines) for row in rows] == [3, 3, 3, 3, 2] * 2 + [2, 2]
-    verdicts = [row.verdict(row.lines[0]) for row in sizes]
-    assert verdicts == [None, *["MISSED"] * 4, None, *["met"] * 4]
+    level = Curve("level", {size: (2 + number / 10,) for number, size in enumerate(SIZES)}, True)
+    bent = BENT._replace(held=True)
+    monkeypatch.setattr(growth, "curves", lambda _: ([bent, level, BENT], [STRAIGHT, OTHER], ()))
+    rows = growth.rows(QUICK)
+    assert [len(row.lines) for row in rows] == [1] * 12 + [3, 3, 3, 3, 2, 2]
+    verdicts = [row.verdict(row.lines[0]) for row in rows]
+    assert verdicts == [None, *["MISSED"] * 4, None, None, *["met"] * 4, None, *[None] * 6]
 
 
 def test_rows_say_why_redis_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growth, "curves", lambda _: ([BENT], [], ("not installed",)))
+    held = STRAIGHT._replace(held=True)
+    monkeypatch.setattr(growth, "curves", lambda _: ([held, BENT], [], ("not installed",)))
     rows = growth.rows(QUICK)
-    assert all(row.missing == ("not installed",) for row in rows)
-    assert [len(row.lines) for row in rows] == [1] * 6
+    assert [row.missing for row in rows] == [()] * 6 + [("not installed",)] * 6
+    assert [len(row.lines) for row in rows] == [1] * 12
 
 
-def test_the_drawing_holds_every_curve_and_its_straight_line() -> None:
-    root = ElementTree.fromstring(drawing([STRAIGHT, BENT]))
+def test_the_drawing_holds_every_curve_and_what_it_is_held_to() -> None:
+    root = ElementTree.fromstring(drawing([STRAIGHT._replace(held=True), BENT]))
     words = [found.text or "" for found in root.iter("{http://www.w3.org/2000/svg}text")]
     assert {"straight: 7.48 µs", "bent: 1.73e+03 µs"} <= set(words)
-    lines = [found.get("points") for found in root.iter("{http://www.w3.org/2000/svg}polyline")]
-    assert lines[0] == lines[1], "what is straight lies on its line"
-    assert lines[2] != lines[3]
+    lines = list(root.iter("{http://www.w3.org/2000/svg}polyline"))
+    assert [line.get("stroke-dasharray") is not None for line in lines] == [True, False, False]
+
+
+def test_a_store_has_as_many_members_whatever_its_boards_are() -> None:
+    assert {size: len(growth._names(size)) * size for size in SIZES} == dict.fromkeys(
+        SIZES, 3_000_000
+    )
