@@ -13,16 +13,13 @@ sink holds them, and nothing is different here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from realtime.services.namespaces import SlowPolicy
 from realtime.ws.framing import Framing
+from realtime.ws.sinks import Sink, Sinks
 
 __all__ = ["DeltaFan", "Fan", "Flavour", "Sink", "Subscriber"]
-
-Sink = Callable[[bytes], object]
-"""Takes framed bytes; never blocks."""
 
 PIECE_BYTES = 4 * 1024
 """Publications of a turn are held together up to this: a piece costs 200 bytes, and is dropped
@@ -73,7 +70,7 @@ class Subscriber(Protocol):
 class Fan:
     """Subscribers of one channel who get the same bytes."""
 
-    __slots__ = ("apart", "behind", "flavour", "framing", "pending", "policy", "sinks")
+    __slots__ = ("_direct", "apart", "behind", "flavour", "framing", "pending", "policy", "sinks")
 
     def __init__(self, flavour: Flavour, framing: Framing, policy: SlowPolicy) -> None:
         self.flavour = flavour
@@ -81,6 +78,9 @@ class Fan:
         self.policy = policy
         self.sinks: dict[Subscriber, Sink] = {}
         """The direct ones."""
+        self._direct: Sinks | None = None
+        """All of them, once somebody wants it: to go through the objects just to copy the dict
+        each time would hold up the first subscriber."""
         self.behind: dict[Subscriber, None] = {}
         """Subscribers that are not among the sinks."""
         self.pending: list[bytes] = []
@@ -102,12 +102,14 @@ class Fan:
 
     def discard(self, subscriber: Subscriber) -> None:
         """It gets nothing any more, not even what is pending. O(1)."""
+        self._direct = None
         self.sinks.pop(subscriber, None)
         self.behind.pop(subscriber, None)
         self.apart.pop(subscriber, None)
 
     def route(self, subscriber: Subscriber) -> None:
         """Its sink has changed, or whether it lags. O(1)."""
+        self._direct = None
         if subscriber.lags and self.policy is not SlowPolicy.DISCONNECT:
             self.sinks.pop(subscriber, None)
             self.behind[subscriber] = None
@@ -142,12 +144,14 @@ class Fan:
             told, pending, common = self.take()
             return told + self._give(pending, common)
         pending, self.pending = self.pending, []
-        # A copy, for a write may change them.
-        sinks = list(self.sinks.values()) if direct else [it.sink for it in self.sinks]
-        shared = self.framing.frames(pending)
-        for sink in sinks:
-            sink(shared)
-        return len(pending) * len(sinks)
+        if not direct:
+            sinks = Sinks([it.sink for it in self.sinks])
+        elif self._direct is None:
+            sinks = self._direct = Sinks(self.sinks.values())
+        else:
+            sinks = self._direct
+        sinks(self.framing.frames(pending))
+        return len(pending) * sinks.count
 
     def take(self) -> tuple[int, list[bytes], list[Subscriber]]:
         """What is pending, and who gets all of it and has not got it yet.
