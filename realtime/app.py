@@ -31,6 +31,7 @@ from realtime.http.problem import problem
 from realtime.http.rpc import Operations
 from realtime.metrics import Probe
 from realtime.probe import SelfProbe
+from realtime.rehearsal import Rehearsal
 from realtime.season_probes import season_probes
 from realtime.server import HttpBounds, cut_off_slow_requests
 from realtime.services import Services
@@ -183,6 +184,8 @@ class Application:
         """What runs beside the doors, each until it is cancelled."""
         own = [self.live.run(), self.hub.run(), self.tokens.run(), self._keep_house(server)]
         own += [self.streams.emulation.run(), self.governor.run(), self.seasons.run()]
+        if self.settings.rehearse and self.settings.is_embedded:
+            own.append(Rehearsal(self.hub).run())
         return [*own, self.probe.run(), *self.webhooks.background(), *self.store.background()]
 
     async def _keep_house(self, server: GracefulServer) -> None:

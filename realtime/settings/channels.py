@@ -121,6 +121,13 @@ class ChannelSettings:
     channel_history_ttl: float = option(
         300.0, number(0, YEARS), CHANNELS, "How long a channel keeps a message; 0 keeps none."
     )
+    rehearse: bool = option(
+        True,
+        switch(),
+        CHANNELS,
+        "Whether publishing is rehearsed between publications, so that the next one finds its way "
+        "warm. Not on a shared store.",
+    )
     personal_channels: bool = option(
         False,
         switch(),

@@ -56,6 +56,7 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "ws_message_bytes": ("1024", 1024),
     "ws_queue_bytes": ("65536", 65_536),
     "ws_deflate": ("true", True),
+    "rehearse": ("false", False),
     "ws_deflate_bytes": ("1024", 1024),
     "ws_max_channels": ("1000", 1000),
     "ws_connect_timeout": ("5", 5.0),
