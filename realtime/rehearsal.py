@@ -4,8 +4,8 @@ Publishing touches some thousands of lines of the processor's caches: code, and 
 Done again and again it takes 20 µs. A process that then idles for ten milliseconds finds that
 others have used the caches meanwhile, in a virtual machine above all, and the next publication
 waits for memory at every step: 350 µs, before the first subscriber is written to. So as long as
-publications keep coming, but not every moment, the same steps are gone through every few
-milliseconds on a stage of its own: a connection that leads nowhere, an engine, a journal and a hub
+publications keep coming, but not every moment, the same steps are gone through every
+millisecond on a stage of its own: a connection that leads nowhere, an engine, a journal and a hub
 that nobody else knows. Nothing of it can be seen, counted or met from outside.
 
     request ──> DirectHttp ──> Door ──> Channels ──> engine ──> Hub ──> Fan ──> nowhere
@@ -51,13 +51,13 @@ from realtime.ws.sinks import Sink
 
 __all__ = ["INTERVAL", "Rehearsal"]
 
-INTERVAL = 0.002
+INTERVAL = 0.001
 """Seconds without a publication after which there is a rehearsal, and between two."""
 
 LOOK = 0.1
 """Seconds between two looks at whether publications have begun to come."""
 
-MOST = 100
+MOST = 200
 """Rehearsals in a row: after that publications are so rare that it is not worth its cost."""
 
 NEVER = 10**12
