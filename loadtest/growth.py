@@ -3,8 +3,9 @@
     python -m loadtest.growth [--quick] [--plot docs/growth.svg]
 
 The measurement is that of ``python -m loadtest.compare growth``. Sizes stand by powers of ten, so
-what grows as log n is a straight line. What a curve may reach that is held to log n lies, dashed,
-over it. Redis' is the time that the server itself counts: a caller waits for many times as much.
+what grows as log n is a straight line. What a curve may reach lies, dashed, over it, but for
+the board that is alone. Redis' is the time that the server itself counts: a caller waits for many
+times as much.
 """
 
 from __future__ import annotations
@@ -36,21 +37,21 @@ def main() -> None:
             times = f"{curve.growth(size):.2f} times {SIZES[0]:,}"
             print(f"{curve.name:<30} {size:>10,} {median(figures):8.2f} µs  {times}")
         print(f"{curve.name:<30} R² over log n {median(curve.straightness()):.3f}")
-    alone = [curve for curve in ours if not curve.held]
-    held = [curve for curve in ours if curve.held]
-    parsed.plot.write_text(drawing([*held, *alone[:1], *redis[:1]]))
+    alone = [curve for curve in ours if curve.alone]
+    shared = [curve for curve in ours if not curve.alone]
+    parsed.plot.write_text(drawing([*shared, *alone[:1], *redis[:1]]))
 
 
 def drawing(shown: Sequence[Curve]) -> str:
     """An SVG: size of the board, by powers of ten, against microseconds."""
-    highest = max(curve.bound(SIZES[-1]) for curve in shown if curve.held)
+    highest = max(curve.bound(SIZES[-1]) for curve in shown if not curve.alone)
     highest = max(highest, *(median(it) for curve in shown for it in curve.figures.values()))
     top = ceil(highest / STEP) * STEP
     parts = [*_axes(top)]
     ends: list[tuple[float, str, str]] = []
     for curve, colour in zip(shown, COLOURS, strict=False):
         points = [(size, median(taken)) for size, taken in curve.figures.items()]
-        if curve.held:
+        if not curve.alone:
             parts.append(_line([(size, curve.bound(size)) for size in SIZES], colour, top, True))
         parts.append(_line(points, colour, top, False))
         last = points[-1][1]

@@ -11,7 +11,7 @@ that nobody else knows. Nothing of it can be seen, counted or met from outside.
     request ──> DirectHttp ──> Door ──> Channels ──> engine ──> Hub ──> Fan ──> nowhere
                                                         └──> Journal ──> /dev/null
 
-Cost: while publications come with gaps between them, some 5 % of a core; otherwise ten looks a
+Cost: while publications come with gaps between them, some 7 % of a core; otherwise ten looks a
 second at one number.
 """
 

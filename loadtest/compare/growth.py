@@ -6,16 +6,18 @@ and the memory that the store fills. What a processor waits for when it looks at
 several times as long in 500 MB as in 200 KB, for whatever is written there.
 
 **In a store of 3,000,000 members** only the boards grow: 3,000 of 1,000 members, 300 of 10,000, one
-of 3,000,000, and each submission goes to any of them. What takes t on boards of 1,000 is to take
-no more than t * log(n) / log(1,000) on boards of n: as the comparisons of a bisection grow.
+of 3,000,000, and each submission goes to any of them.
 
 **Alone** both grow. Beside ours stands the skip list of Redis, alone likewise, by the time that the
-server itself counts for the same commands. Nobody is held to log n there.
+server itself counts for the same commands.
 
-For each there is R², how well a line a + b log n describes the five sizes of one round; 1 is a
-straight line. The timed regions hold the calls alone, a thousand at a time, so that the submissions
-of a region are in the cache however large the board is. Ours is CPU time. Redis is another process,
-so a caller's figure is what the caller waits for.
+What takes t on a board of 1,000 is to take no more than t * log(n) / log(1,000) on one of n, in
+both cases: as the comparisons of a bisection grow. For each there is R², how well a line
+a + b log n describes the five sizes of one round; 1 is a straight line.
+
+The timed regions hold the calls alone, a thousand at a time, so that the submissions of a region
+are in the cache however large the board is. Ours is CPU time. Redis is another process, so a
+caller's figure is what the caller waits for.
 """
 
 from __future__ import annotations
@@ -65,8 +67,8 @@ class Curve(NamedTuple):
 
     name: str
     figures: dict[int, tuple[float, ...]]
-    held: bool = False
-    """To log n."""
+    alone: bool = False
+    """The board is the only one in its store."""
 
     def growth(self, size: int) -> float:
         """How many times what the smallest board takes."""
@@ -87,14 +89,14 @@ def rows(effort: Effort) -> list[Row]:
     ours, redis, missing = curves(effort)
     rows: list[Row] = []
     for curve in ours:
-        others, absent = ([], ()) if curve.held else (redis, missing)
+        others, absent = (redis, missing) if curve.alone else ([], ())
         rows += [_size(curve, others, absent, size) for size in SIZES]
         rows.append(_line(curve, others[:1], absent))
     return rows
 
 
 def curves(effort: Effort) -> tuple[list[Curve], list[Curve], tuple[str, ...]]:
-    """Ours, those that are held first; those of Redis, its skip list first; why there are none.
+    """Ours, those that are alone last; those of Redis, its skip list first; why there are none.
     The boards of one curve take their turns within each round."""
     held = [*_shared(effort), _shared_first(effort)]
     with ExitStack() as stack:
@@ -114,8 +116,8 @@ def _size(ours: Curve, redis: Sequence[Curve], missing: tuple[str, ...], size: i
         Line(curve.name, curve.figures[size], f"{curve.growth(size):.2f} times {SIZES[0]:,}")
         for curve in shown
     ]
-    at_most = round(ours.bound(size), 2) if ours.held and size > SIZES[0] else None
-    where = f"in a store of {TOTAL:,}" if ours.held else "alone"
+    at_most = round(ours.bound(size), 2) if size > SIZES[0] else None
+    where = "alone" if ours.alone else f"in a store of {TOTAL:,}"
     title = f"Submit and rank, {size:,} members, {where}"
     return Row(title, "µs", "lower", tuple(lines), missing, at_most)
 
@@ -138,8 +140,8 @@ def _shared(effort: Effort) -> list[Curve]:
     ]
     engine, service = _halves(_measured(contenders, effort))
     return [
-        Curve("realtime, engine", _by_size(engine), held=True),
-        Curve("realtime, async service", _by_size(service), held=True),
+        Curve("realtime, engine", _by_size(engine)),
+        Curve("realtime, async service", _by_size(service)),
     ]
 
 
@@ -154,7 +156,7 @@ def _shared_first(effort: Effort) -> Curve:
         for size in SIZES
     ]
     figures = _measured(contenders, effort)
-    return Curve("realtime, engine, ties: first", _by_size(figures), held=True)
+    return Curve("realtime, engine, ties: first", _by_size(figures))
 
 
 def _alone(effort: Effort, redis: list[Contender[float]]) -> tuple[list[Curve], list[Curve]]:
@@ -170,8 +172,8 @@ def _alone(effort: Effort, redis: list[Contender[float]]) -> tuple[list[Curve], 
     figures = _measured(contenders, effort)
     engine, service = _halves(figures[: 2 * count])
     ours = [
-        Curve("realtime, engine, alone", _by_size(engine)),
-        Curve("realtime, async service, alone", _by_size(service)),
+        Curve("realtime, engine, alone", _by_size(engine), alone=True),
+        Curve("realtime, async service, alone", _by_size(service), alone=True),
     ]
     if not redis:
         return ours, []

@@ -28,25 +28,35 @@ def test_what_grows_as_log_n_is_a_straight_line() -> None:
 
 
 def test_each_board_but_the_smallest_is_held_to_log_n(monkeypatch: pytest.MonkeyPatch) -> None:
-    level = Curve("level", {size: (2 + number / 10,) for number, size in enumerate(SIZES)}, True)
-    bent = BENT._replace(held=True)
-    monkeypatch.setattr(growth, "curves", lambda _: ([bent, level, BENT], [STRAIGHT, OTHER], ()))
+    level = Curve("level", {size: (2 + number / 10,) for number, size in enumerate(SIZES)})
+    alone = BENT._replace(alone=True)
+    monkeypatch.setattr(growth, "curves", lambda _: ([BENT, level, alone], [STRAIGHT, OTHER], ()))
     rows = growth.rows(QUICK)
     assert [len(row.lines) for row in rows] == [1] * 12 + [3, 3, 3, 3, 2, 2]
     verdicts = [row.verdict(row.lines[0]) for row in rows]
-    assert verdicts == [None, *["MISSED"] * 4, None, None, *["met"] * 4, None, *[None] * 6]
+    assert verdicts == [
+        None,
+        *["MISSED"] * 4,
+        None,
+        None,
+        *["met"] * 4,
+        None,
+        None,
+        *["MISSED"] * 4,
+        None,
+    ]
 
 
 def test_rows_say_why_redis_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    held = STRAIGHT._replace(held=True)
-    monkeypatch.setattr(growth, "curves", lambda _: ([held, BENT], [], ("not installed",)))
+    alone = BENT._replace(alone=True)
+    monkeypatch.setattr(growth, "curves", lambda _: ([STRAIGHT, alone], [], ("not installed",)))
     rows = growth.rows(QUICK)
     assert [row.missing for row in rows] == [()] * 6 + [("not installed",)] * 6
     assert [len(row.lines) for row in rows] == [1] * 12
 
 
 def test_the_drawing_holds_every_curve_and_what_it_is_held_to() -> None:
-    root = ElementTree.fromstring(drawing([STRAIGHT._replace(held=True), BENT]))
+    root = ElementTree.fromstring(drawing([STRAIGHT, BENT._replace(alone=True)]))
     words = [found.text or "" for found in root.iter("{http://www.w3.org/2000/svg}text")]
     assert {"straight: 7.48 µs", "bent: 1.73e+03 µs"} <= set(words)
     lines = list(root.iter("{http://www.w3.org/2000/svg}polyline"))
