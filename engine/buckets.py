@@ -7,7 +7,7 @@ callers there is no room for, is the business of `engine.room`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from engine.core import Core, milliseconds
 from engine.errors import WrongType
@@ -15,18 +15,9 @@ from engine.keyspace import text, type_name
 from engine.limits import Decision, LimitRule
 from engine.limits.decision import Outcome
 from engine.room import Room
-from engine.steps import Step, TakeAll, Wanted, bind
+from engine.steps import Step, Take, TakeAll, TakeBound, Wanted, bind, bind_one
 
 __all__ = ["Buckets", "Take", "Wanted"]
-
-
-class Take(Protocol):
-    """Spend ``cost`` if the rule allows it; a cost of 0 only looks. O(1).
-
-    Answers `Saturated` if there is no room for a new caller. Raises WrongType, and OutOfTime
-    if the rule does not hold now."""
-
-    def __call__(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision: ...
 
 
 class Buckets:
@@ -43,6 +34,10 @@ class Buckets:
     def bind(self, rules: Sequence[LimitRule]) -> Step:
         """``take_all`` under rules that are known beforehand, in two thirds of its time."""
         return bind(self._core, self.take_all, rules)
+
+    def bind_one(self, rule: LimitRule) -> TakeBound:
+        """``take`` under a rule that is known beforehand, in four fifths of its time."""
+        return bind_one(self._core, self.take, rule)
 
     def adjust(self, key: bytes, rule: LimitRule, by: int) -> Decision:
         """Spend ``by`` more, as far as that is left, or give back ``-by``, never above full.

@@ -4,7 +4,8 @@ Calling a take costs as much as what it does. The rules of a route are fixed, so
 to them beforehand, and its function put together from what each algorithm does in the common
 case; as `dataclasses` does it for ``__init__``, once per sequence of algorithms. Common is that
 all callers are known, by states of the rule's own, and that each spends something. What is not
-is left to `take_all`, as long as nothing was written. A step answers as that would.
+is left to `take_all`, as long as nothing was written. A step answers as that would. A take under
+one rule is written out likewise.
 
 Three rules - a burst, an hour, a day - cost little more than two bare takes.
 """
@@ -15,19 +16,34 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import combinations
 from textwrap import indent
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from engine.core import Core, milliseconds
 from engine.keyspace import text
 from engine.limits import Decision, FixedWindow, LimitRule, SlidingWindow, TokenBucket
 
-__all__ = ["Step", "TakeAll", "Wanted", "bind"]
+__all__ = ["Step", "Take", "TakeAll", "TakeBound", "Wanted", "bind", "bind_one"]
 
 MOST = 4
 """Rules that are written out: so there are at most 4 + 4**2 + 4**3 + 4**4 functions."""
 
 Wanted = tuple[bytes, LimitRule, int]
 """(key, rule, cost)"""
+
+
+class Take(Protocol):
+    """Spend ``cost`` if the rule allows it; a cost of 0 only looks. O(1).
+
+    Answers `Saturated` if there is no room for a new caller. Raises WrongType, and OutOfTime
+    if the rule does not hold now."""
+
+    def __call__(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision: ...
+
+
+class TakeBound(Protocol):
+    """`Take` under a rule it is bound to."""
+
+    def __call__(self, key: bytes, cost: int, /) -> Decision: ...
 
 
 class TakeAll(Protocol):
@@ -45,6 +61,10 @@ class Step(Protocol):
     def __call__(self, keys: Sequence[bytes], costs: Sequence[int]) -> list[Decision]: ...
 
 
+Written = Callable[..., object]
+"""A step, or a take, that is not bound yet: see `STEP`."""
+
+
 # What each algorithm does, as in its ``take``, with ``state_N`` at ``now``; N is the rule's place.
 # If all is spent, ``after_N`` is stored until ``due_N``.
 
@@ -52,6 +72,10 @@ REFUSED = """
     decision_N = take_N(state_N, now, cost_N)[0]
     spent = False
 """
+REFUSED_ALONE = """
+    return aside(key_N, cost_N)
+"""
+"""A take alone may change the state although it refuses."""
 
 BUCKET = f"""
 price = cost_N * rule_N.interval
@@ -108,27 +132,26 @@ def bound(core, values, deadlines, aside, tell, rules):
     [{takes}] = [rule.take for rule in rules]
     {windows} = 0
 
-    def step(keys, costs):
+    def step({asked}):
         nonlocal {memory}
-        [{keys}] = keys
-        [{costs}] = costs
+        {parted}
         if not ({common}):
-            return aside(keys, costs)
+            return aside({asked})
         {states}
         if {alike}:
-            return aside(keys, costs)
+            return aside({asked})
         now = clock()
         spent = True
         try:
 {work}
         except (TypeError, ValueError):
-            return aside(keys, costs)
+            return aside({asked})
         if spent:
             {writing}
             effects.changes += {number}
             if effects.listeners:
-                tell(keys)
-        return [{decisions}]
+                tell([{keys}])
+        return {answer}
 
     return step
 """
@@ -136,21 +159,37 @@ def bound(core, values, deadlines, aside, tell, rules):
 
 def bind(core: Core, take_all: TakeAll, rules: Sequence[LimitRule]) -> Step:
     """The step under these rules. A few microseconds; a millisecond for a new sequence."""
-    values: dict[bytes, Any] = core.keyspace.values
-    deadlines = core.keyspace.deadlines
 
     def aside(keys: Sequence[bytes], costs: Sequence[int]) -> list[Decision]:
         return take_all(list(zip(keys, rules, costs, strict=True)))
+
+    if not 1 <= len(rules) <= MOST:
+        return aside
+    return cast(Step, _bound(_written(tuple(map(_algorithm, rules))), core, aside, rules))
+
+
+def bind_one(core: Core, take: Take, rule: LimitRule) -> TakeBound:
+    """The take under this rule alone. As ``bind``."""
+
+    def aside(key: bytes, cost: int) -> Decision:
+        return take(key, rule, cost)
+
+    algorithm = _algorithm(rule)
+    if algorithm is OTHER:
+        return aside
+    return cast(TakeBound, _bound(_written_alone(algorithm), core, aside, [rule]))
+
+
+def _bound(written: Written, core: Core, aside: object, rules: Sequence[LimitRule]) -> object:
+    values: dict[bytes, Any] = core.keyspace.values
+    deadlines = core.keyspace.deadlines
 
     def tell(keys: Sequence[bytes]) -> None:
         for key in keys:
             due = milliseconds(deadlines[key])
             core.effects.emit(b"SET", key, text(values[key]), b"PXAT", due)
 
-    if not 1 <= len(rules) <= MOST:
-        return aside
-    bound = _written(tuple(map(_algorithm, rules)))
-    return bound(core, values, deadlines, aside, tell, rules)
+    return written(core, values, deadlines, aside, tell, rules)
 
 
 def _algorithm(rule: LimitRule) -> str:
@@ -162,14 +201,29 @@ def _algorithm(rule: LimitRule) -> str:
 
 
 @cache  # bounded by `MOST`
-def _written(algorithms: tuple[str, ...]) -> Callable[..., Step]:
+def _written(algorithms: tuple[str, ...]) -> Written:
+    parted = "[{keys}] = keys; [{costs}] = costs"
+    return _compiled(algorithms, asked="keys, costs", parted=parted, answer="[{decisions}]")
+
+
+@cache
+def _written_alone(algorithm: str) -> Written:
+    alone = algorithm.replace(REFUSED, REFUSED_ALONE)
+    return _compiled([alone], asked="key_0, cost_0", parted="", answer="decision_0")
+
+
+def _compiled(algorithms: Sequence[str], asked: str, parted: str, answer: str) -> Written:
+    """``asked`` is what the step is called with, ``parted`` how that falls apart."""
+    fields = _fields(algorithms)
+    shape = {"asked": asked, "parted": parted, "answer": answer}
+    source = STEP.format(**fields, **{name: part.format(**fields) for name, part in shape.items()})
     namespace: dict[str, Any] = {"Decision": Decision, "new": tuple.__new__}
-    exec(_source(algorithms), namespace)
-    bound: Callable[..., Step] = namespace["bound"]
-    return bound
+    exec(source, namespace)
+    written: Written = namespace["bound"]
+    return written
 
 
-def _source(algorithms: Sequence[str]) -> str:
+def _fields(algorithms: Sequence[str]) -> dict[str, object]:
     places = range(len(algorithms))
 
     def each(part: str, between: str = ", ") -> str:
@@ -177,18 +231,18 @@ def _source(algorithms: Sequence[str]) -> str:
 
     alike = [f"state_{one} is state_{other}" for one, other in combinations(places, 2)]
     work = [part.replace("_N", f"_{place}") for place, part in enumerate(algorithms)]
-    return STEP.format(
-        rules=each("rule_N"),
-        takes=each("take_N"),
-        windows=each("window_N = begins_N = ends_N", " = "),
-        memory=each("window_N, begins_N, ends_N"),
-        keys=each("key_N"),
-        costs=each("cost_N"),
-        common=each("key_N in deadlines and cost_N > 0", " and "),
-        states=each("state_N = values[key_N]", "; "),
-        alike=" or ".join(alike) or "False",
-        work=indent("".join(work), " " * 12),
-        writing=each("values[key_N] = after_N; deadlines[key_N] = due_N", "; "),
-        number=len(algorithms),
-        decisions=each("decision_N"),
-    )
+    return {
+        "rules": each("rule_N"),
+        "takes": each("take_N"),
+        "windows": each("window_N = begins_N = ends_N", " = "),
+        "memory": each("window_N, begins_N, ends_N"),
+        "keys": each("key_N"),
+        "costs": each("cost_N"),
+        "common": each("key_N in deadlines and cost_N > 0", " and "),
+        "states": each("state_N = values[key_N]", "; "),
+        "alike": " or ".join(alike) or "False",
+        "work": indent("".join(work), " " * 12),
+        "writing": each("values[key_N] = after_N; deadlines[key_N] = due_N", "; "),
+        "number": len(algorithms),
+        "decisions": each("decision_N"),
+    }

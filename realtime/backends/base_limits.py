@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 from engine.leases import LeaseDecision
 from engine.limits import (
@@ -36,7 +36,6 @@ __all__ = [
     "CalendarWindow",
     "Decision",
     "FixedWindow",
-    "ImmediateBuckets",
     "LeaseDecision",
     "Leases",
     "LimitRule",
@@ -84,15 +83,6 @@ class Buckets(Protocol):
 
     async def now(self) -> int:
         """The instant by which it decides, in microseconds since 1970."""
-
-
-@runtime_checkable
-class ImmediateBuckets(Protocol):
-    """A capability of buckets in this process: takes that nobody has to wait for."""
-
-    def take_now(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision: ...
-
-    def take_all_now(self, takes: Sequence[Wanted]) -> list[Decision]: ...
 
 
 class Leases(Protocol):

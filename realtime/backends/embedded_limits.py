@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.engine import Engine
-from engine.steps import Step
+from engine.steps import Step, TakeBound
 from realtime.backends.base import Decision, LeaseDecision, LimitRule, Wanted
 from realtime.backends.embedded_channels import ALL_ADMITTED, Admission
 
@@ -13,22 +13,22 @@ __all__ = ["Buckets", "Leases"]
 
 
 class Buckets:
-    """See `realtime.backends.base.Buckets`, `ImmediateBuckets`, and
-    `realtime.services.limits.BindingBuckets`."""
+    """See `realtime.backends.base.Buckets`, and `realtime.services.limits.BindingBuckets`."""
 
     def __init__(self, engine: Engine, admission: Admission) -> None:
         self._buckets = engine.buckets
         self._admit = admission.admit
         all_pass = admission is ALL_ADMITTED
-        self.take_now = engine.buckets.take if all_pass else self._take_admitted
-        self.take_all_now = engine.buckets.take_all if all_pass else self._take_all_admitted
+        self._take = engine.buckets.take if all_pass else self._take_admitted
+        self._take_all = engine.buckets.take_all if all_pass else self._take_all_admitted
         self.bind = engine.buckets.bind if all_pass else self._bind_admitted
+        self.bind_one = engine.buckets.bind_one if all_pass else self._bind_one_admitted
 
     async def take(self, key: bytes, rule: LimitRule, cost: int = 1) -> Decision:
-        return self.take_now(key, rule, cost)
+        return self._take(key, rule, cost)
 
     async def take_all(self, takes: Sequence[Wanted]) -> list[Decision]:
-        return self.take_all_now(takes)
+        return self._take_all(takes)
 
     async def adjust(self, key: bytes, rule: LimitRule, by: int) -> Decision:
         self._admit()
@@ -52,6 +52,16 @@ class Buckets:
         def admitted(keys: Sequence[bytes], costs: Sequence[int]) -> list[Decision]:
             self._admit()
             return step(keys, costs)
+
+        return admitted
+
+    def _bind_one_admitted(self, rule: LimitRule) -> TakeBound:
+        take = self._buckets.bind_one(rule)
+
+        def admitted(key: bytes, cost: int) -> Decision:
+            if cost:  # as above
+                self._admit()
+            return take(key, cost)
 
         return admitted
 

@@ -125,7 +125,7 @@ class EmbeddedLimiter:
         shortcut = limits.shortcut(name, spec)
         if shortcut is None:
             return None
-        (bucket, built, take, _), sweep, ready = shortcut, self._features.sweep, limits.ready
+        (bucket, _, take, _), sweep, ready = shortcut, self._features.sweep, limits.ready
         key, cost_of, allowed, refused = ends
         fixed, price = (cost_of, None) if isinstance(cost_of, int) else (0, cost_of)
         takes = 0
@@ -145,7 +145,7 @@ class EmbeddedLimiter:
             if takes >= TAKES_PER_SWEEP:
                 takes = 0
                 sweep(SWEEP_BUDGET)
-            decision = take(bucket(key(scope)), built, cost)
+            decision = take(bucket(key(scope)), cost)
             return allowed(decision) if decision[0] else refused(decision, cost)
 
         return decide

@@ -16,7 +16,6 @@ from realtime.backends.base import (
     Backend,
     BackendUnavailable,
     Decision,
-    ImmediateBuckets,
     LimitRule,
     OutOfTime,
     Take,
@@ -71,20 +70,25 @@ STEPS = 1_000
 Step = Callable[[Sequence[bytes], Sequence[int]], list[Decision]]
 """(keys, costs): all or nothing, under rules it is bound to."""
 
+OneTake = Callable[[bytes, int], Decision]
+"""(key, cost), under a rule it is bound to."""
+
 
 @runtime_checkable
 class BindingBuckets(Protocol):
-    """A capability of buckets in this process: steps under rules that are known beforehand."""
+    """A capability of buckets in this process: takes under rules that are known beforehand."""
 
     def bind(self, rules: Sequence[LimitRule]) -> Step: ...
 
+    def bind_one(self, rule: LimitRule) -> OneTake: ...
+
 
 class Shortcut(NamedTuple):
-    """A rule laid open: ``take(bucket(key), rule, cost)`` is the bare decision."""
+    """A rule laid open: ``take(bucket(key), cost)`` is the bare decision."""
 
     bucket: Callable[[str], bytes]
     rule: LimitRule
-    take: Callable[[bytes, LimitRule, int], Decision]
+    take: OneTake
     bind: Callable[[Sequence[LimitRule]], Step]
     """To the step under several rules that are laid open."""
 
@@ -130,6 +134,7 @@ class Limits(Rulebook):
         self._counters = backend.counters
         store = backend.buckets
         self._step = _steps(store) if isinstance(store, BindingBuckets) else None
+        self._one = _takes(store) if isinstance(store, BindingBuckets) else None
         self.leases = Leases(backend, self._find, self._count_shadow)
 
     # Decisions
@@ -138,6 +143,8 @@ class Limits(Rulebook):
         """Spend ``cost`` if the rule allows it. O(1) for most: see `engine.limits`."""
         found = self._rules.peek(rule) or await self._find(rule)
         if found.build is not None and tier is None:
+            if self._one is not None:
+                return found.verdict(self._one(found)(found.bucket(key), cost))
             return found.verdict(await self._buckets.take(found.bucket(key), found.build, cost))
         return (await self._timely([found], self._take, [Wish(rule, key, cost, tier)]))[0]
 
@@ -149,7 +156,7 @@ class Limits(Rulebook):
         callers' states. A decision may be `Saturated`.
         """
         store = self._buckets
-        if not (isinstance(store, ImmediateBuckets) and isinstance(store, BindingBuckets)):
+        if not isinstance(store, BindingBuckets):
             return None
         if spec.algorithm in ("calendar", "concurrency") or spec.penalty is not None:
             return None
@@ -157,7 +164,7 @@ class Limits(Rulebook):
             return None
         build = spec.build()
         bucket = buckets(name_bytes("rule", rule))
-        return Shortcut(bucket, build, store.take_now, store.bind)
+        return Shortcut(bucket, build, store.bind_one(build), store.bind)
 
     async def take_all(self, wishes: Sequence[Wish]) -> list[Verdict]:
         """Spend all or nothing, in one step; shadow rules are decided aside, and never block.
@@ -330,6 +337,15 @@ def _steps(store: BindingBuckets) -> Callable[[tuple[Rule, ...]], Step]:
         return store.bind(_builds(rules))
 
     return step
+
+
+def _takes(store: BindingBuckets) -> Callable[[Rule], OneTake]:
+    @lru_cache(maxsize=STEPS)
+    def take(rule: Rule) -> OneTake:
+        assert rule.build is not None  # it holds for all alike
+        return store.bind_one(rule.build)
+
+    return take
 
 
 def _builds(rules: Sequence[Rule]) -> list[LimitRule]:

@@ -26,7 +26,7 @@ from engine.limits import (
     TokenBucket,
 )
 from engine.sortedset import SortedSet
-from engine.steps import Step, Wanted
+from engine.steps import Step, TakeBound, Wanted
 from engine.stream import Stream
 
 RULES: dict[bytes, LimitRule] = {
@@ -112,6 +112,18 @@ class Twins:
         self.check()
         return expected
 
+    def take_one(self, bound: TakeBound, key: bytes, rule: LimitRule, cost: int) -> None:
+        expected = answer_of(lambda: [self.one.buckets.take(key, rule, cost)])
+        assert answer_of(lambda: [bound(key, cost)]) == expected
+        self.check()
+
+    def put(self, draw: Random) -> None:
+        """Something foreign, under any key."""
+        key, value = draw.choice(KEYS), draw.choice(FOREIGN)
+        deadline = draw.choice([None, self.clock.now + 4 * SECOND])
+        for engine in (self.one, self.other):
+            engine.keyspace.put(key, value, deadline)
+
     def check(self) -> None:
         one, other = self.one.keyspace, self.other.keyspace
         assert (one.values, one.deadlines) == (other.values, other.deadlines)
@@ -164,14 +176,29 @@ def test_a_step_that_is_bound_answers_and_does_what_take_all_does(
         if number == 50:
             twins.listen()
         if draw.random() < 0.05:
-            key, value = draw.choice(KEYS), draw.choice(FOREIGN)
-            deadline = draw.choice([None, twins.clock.now + 4 * SECOND])
-            for engine in (twins.one, twins.other):
-                engine.keyspace.put(key, value, deadline)
+            twins.put(draw)
         is_usual = draw.random() < 0.8
         keys = KEYS if is_usual else draw.choices(KEYS, k=len(rules))
         costs = draw.choices(USUAL_COSTS if is_usual else COSTS, k=len(rules))
         twins.take(step, list(zip(keys, rules, costs, strict=False)))
+
+
+@given(st.sampled_from(KINDS), st.sampled_from([1, 3]), st.integers(0, 10**9).map(Random))
+def test_a_take_that_is_bound_answers_and_does_what_take_does(
+    rule: LimitRule, room: int, draw: Random
+) -> None:
+    twins = Twins()
+    bound = twins.other.buckets.bind_one(rule)
+    for engine in (twins.one, twins.other):
+        engine.buckets.room.bound(b"", room)
+    for number in range(100):
+        twins.clock.advance(draw.choice(PAUSES))
+        if number == 50:
+            twins.listen()
+        if draw.random() < 0.05:
+            twins.put(draw)
+        key = draw.choice(KEYS[:2])
+        twins.take_one(bound, key, rule, draw.choice(USUAL_COSTS * 3 + COSTS))
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5])

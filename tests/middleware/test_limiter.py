@@ -19,7 +19,7 @@ PAIR = (Rule("burst", limit=2, per=30), Rule("shy", limit=1, per=30, shadow=True
 
 
 class Distant:
-    """Buckets that have no `take_now`, and that may be away."""
+    """Buckets that bind no takes, and that may be away."""
 
     def __init__(self, buckets: Buckets) -> None:
         self.buckets = buckets
@@ -94,9 +94,9 @@ async def test_the_shortcut_and_the_long_way_spend_from_the_same_bucket(house: H
     shortcut = limits.shortcut("items", ITEMS.spec)
     assert shortcut is not None
     bucket = shortcut.bucket("a{b}%")
-    assert [shortcut.take(bucket, shortcut.rule, 1).remaining for _ in range(2)] == [2, 1]
+    assert [shortcut.take(bucket, 1).remaining for _ in range(2)] == [2, 1]
     assert (await limits.take("items", "a{b}%")).decision.remaining == 0
-    assert not shortcut.take(bucket, shortcut.rule, 1).allowed
+    assert not shortcut.take(bucket, 1).allowed
 
 
 def test_lines_that_are_left_out_are_counted(caplog: pytest.LogCaptureFixture) -> None:
