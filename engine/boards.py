@@ -14,6 +14,7 @@ from engine import ranking as rank
 from engine.boardreads import PLAIN
 from engine.core import number
 from engine.entries import META, SLICE
+from engine.errors import OutOfBounds
 from engine.placedset import PlacedSet
 from engine.ranking import Ranking, Submission, Submit
 from engine.seasons import BoardSeasons
@@ -146,7 +147,11 @@ class Boards(BoardSeasons):
                     steps.append(_Step(entry, before, before, True))
                     continue
                 ids.add(entry.id)
-            score = rank.counting_score(ranking, before, entry.score)
+            try:
+                score = rank.counting_score(ranking, before, entry.score)
+            except OutOfBounds as refused:
+                refused.entry = len(steps)
+                raise
             scores[entry.member] = score
             steps.append(_Step(entry, before, score, False))
         return steps

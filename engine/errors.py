@@ -38,11 +38,14 @@ class NotAnInteger(EngineError):
 
 
 class OutOfBounds(EngineError):
-    """A number would leave its bounds: 64 bits, or those that the caller set."""
+    """A number would leave its bounds: 64 bits, or those that the caller set.
+
+    ``entry`` is the index of the score that was refused, where there are several."""
 
     def __init__(self, message: str, value: float) -> None:
         super().__init__(message)
         self.value = value
+        self.entry = 0
 
 
 class SeasonOver(EngineError):

@@ -136,10 +136,12 @@ def counting_score(ranking: Ranking, before: float | None, score: float) -> floa
         if score == before:
             return before  # also where it is out of bounds that were set later
     low, high = ranking.min_score, ranking.max_score
-    if (low is not None and score < low) or (high is not None and score > high):
-        raise OutOfBounds(f"score {score} is outside {low}..{high}", score)
+    if low is not None and score < low:
+        raise OutOfBounds(f"the score {_text(score)} is below min_score {_text(low)}", score)
+    if high is not None and score > high:
+        raise OutOfBounds(f"the score {_text(score)} is above max_score {_text(high)}", score)
     if not -inf < score < inf:
-        raise OutOfBounds(f"score {score} is not a finite number", score)
+        raise OutOfBounds(f"the score {score} is not a finite number", score)
     if before is not None and ranking.keep == "best" and (score <= before) is ranking.descending:
         return before
     return score + 0.0  # never -0.0
@@ -234,6 +236,11 @@ def ranked(board: SortedSet, ranking: Ranking, rows: list[Row], first: int) -> l
             last = score
         entries.append(Entry(shared, member, score))
     return entries
+
+
+def _text(score: float) -> str:
+    """As people write it: 1200 rather than 1200.0."""
+    return repr(score).removesuffix(".0")
 
 
 def _shared_rank(board: SortedSet, ranking: Ranking, score: float) -> int:

@@ -91,7 +91,7 @@ class Leaderboards(BoardSetup):
                 again = partial(self._try, boards, entries, overtaken)
                 answers = await self._in_season(boards, again)
         except OutOfBounds as error:
-            raise InvalidInput(str(error)) from None
+            raise _refusal(error, entries) from None
         for one in boards:
             self._changed(one.name)
         return answers
@@ -131,11 +131,18 @@ def _check_entries(entries: Sequence[Submit]) -> None:
 
 
 def _check_bounds(ranking: Ranking, entries: Sequence[Submit]) -> None:
-    try:
-        for entry in entries:
+    for number, entry in enumerate(entries):
+        try:
             counting_score(ranking, None, entry.score)
-    except OutOfBounds as error:
-        raise InvalidInput(str(error)) from None
+        except OutOfBounds as error:
+            error.entry = number
+            raise _refusal(error, entries) from None
+
+
+def _refusal(error: OutOfBounds, entries: Sequence[Submit]) -> InvalidInput:
+    """What is told of a score out of bounds; of several, which one it is."""
+    path = f"$.entries[{error.entry}].score" if len(entries) > 1 else None
+    return InvalidInput(str(error), path=path)
 
 
 def _may_be_sliced(found: Configured, entries: Sequence[Submit]) -> bool:

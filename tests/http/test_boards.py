@@ -215,9 +215,29 @@ async def test_many_scores_are_brought_in_all_or_not_at_all(http: httpx.AsyncCli
     entries = [{"member": member, "score": score} for member, score in (*rows, ("x", 5_001))]
     refused = await http.post(f"{ARCADE}/scores", json={"entries": entries})
     assert refused.status_code == 422
+    assert refused.json()["detail"] == "the score 5001 is above max_score 5000"
+    assert refused.json()["path"] == "$.entries[1500].score"
     assert (await http.get(ARCADE)).json()["size"] == 0
     await submit(http, *rows)
     assert (await http.get(ARCADE)).json()["size"] == 1_500
+
+
+@pytest.mark.parametrize("name", [None, "i"])
+async def test_which_score_is_refused_is_told(http: httpx.AsyncClient, name: str | None) -> None:
+    """By its place among others, also if it is one with those before it that is out of bounds."""
+    await rules(http, keep="sum", min_score=-0.5)
+    given = [("ada", 1), ("bob", 2), ("ada", -1), ("ada", -0.75)]
+    entries: list[dict[str, Any]] = [{"member": member, "score": score} for member, score in given]
+    if name is not None:
+        entries[0]["id"] = name
+    for body in ({"entries": entries}, {"entries": entries[2:]}):
+        refused = (await http.post(f"{ARCADE}/scores", json=body)).json()
+        number = 3 if len(body["entries"]) == 4 else 0
+        assert refused["path"] == f"$.entries[{number}].score"
+    assert refused["detail"] == "the score -1 is below min_score -0.5"
+    alone = (await http.post(f"{ARCADE}/scores", json=entries[2])).json()
+    assert "path" not in alone
+    assert (await http.get(ARCADE)).json()["size"] == 0
 
 
 async def test_users_may_not_write_on_authoritative_boards() -> None:

@@ -53,9 +53,9 @@ async def test_a_dropped_board_leaves_nothing(features: Embedded) -> None:
 
 async def test_a_score_out_of_bounds_is_the_callers_mistake(features: Embedded) -> None:
     await features.leaderboards.configure("b", Ranking(max_score=5))
-    with pytest.raises(InvalidInput, match="outside"):
+    with pytest.raises(InvalidInput, match="the score 6 is above max_score 5"):
         await features.leaderboards.submit("b", [Submit(b"ada", 6)])
-    with pytest.raises(InvalidInput, match="outside"):
+    with pytest.raises(InvalidInput, match="above"):
         await features.leaderboards.submit_to(["a", "b"], Submit(b"ada", 6))
     assert await features.leaderboards.size("a") == 0
     with pytest.raises(InvalidInput, match="twice"):

@@ -19,6 +19,7 @@ from realtime.backends.base import (
     EntryPosition,
     Histogram,
     Onward,
+    OutOfBounds,
     Page,
     Ranking,
     Season,
@@ -243,7 +244,7 @@ class SortedSets:
             board = boards[number - 1]
             if refused == 0:
                 raise _over(board, *why)
-            raise _refusal(board.ranking, entries[refused - 1], *why)
+            raise _refusal(board.ranking, entries[refused - 1], why[0], refused - 1)
         return [
             _submission(board.ranking, *row)
             for board, answer in zip(boards, answers, strict=True)
@@ -306,11 +307,13 @@ def _overtaken(
     return tuple(entry for entry, stays in zip(entries, there, strict=True) if stays)
 
 
-def _refusal(ranking: Ranking, entry: Submit, stored: Score) -> Exception:
-    """What the engine raises for a score that the script has found out of bounds."""
+def _refusal(ranking: Ranking, entry: Submit, stored: Score, number: int = 0) -> Exception:
+    """What the engine raises for a score that the script has found out of bounds; ``number`` is
+    its index among others."""
     try:
         counting_score(ranking, None if stored is None else float(stored), entry.score)
-    except ValueError as refused:
+    except OutOfBounds as refused:
+        refused.entry = number
         return refused
     return AssertionError(f"the script refused {entry} of {stored!r}")
 
