@@ -94,6 +94,10 @@ class Boards(BoardSeasons):
         board = self._core.keyspace.typed(key, now, SortedSet, "zset")
         if board is None:
             return None
+        if ranking.ties == "first":
+            board = self._entries.as_wanted(key, board, ranking)
+        if not self._entries.drop_due(key, board, now):  # else it might come back
+            return None
         if ranking.entry_ttl is None:
             self._entries.stay_for_good(key, now)
         if ranking.ranks != "dense":

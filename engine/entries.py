@@ -87,7 +87,7 @@ class Entries:
                 self._drop_rest(key)
             return None
         board = self.as_wanted(key, board, ranking)
-        if ranking.entry_ttl is not None and not self._drop_due(key, board, now):
+        if ranking.entry_ttl is not None and not self.drop_due(key, board, now):
             return None
         return board
 
@@ -158,6 +158,22 @@ class Entries:
             self._core.announce(b"ZADD", key + TTL, *row)
         for kept in (key, key + META, key + TTL):
             self._keep(kept, leave, ttl)
+
+    def drop_due(self, key: bytes, board: SortedSet, now: int) -> bool:
+        """Remove what should have left by now; whether anybody stays. O(1) if nothing is due.
+
+        ``board`` is of the kind that it is stored as."""
+        deadlines = self._sorted_set(key + TTL, now)
+        if deadlines is None:
+            return True
+        due = [member for member, _ in deadlines.slice(*deadlines.by_score(-inf, now))]
+        if len(due) == len(board):
+            self._core.delete(key)
+            self._drop_rest(key)
+            return False
+        if due:
+            self.remove(key, board, due, now)
+        return bool(board)
 
     def stay_for_good(self, key: bytes, now: int) -> None:
         """Let no entry leave any more. O(1)."""
@@ -271,20 +287,6 @@ class Entries:
         for stored, name, score in board.forget_places(limit):
             self._core.announce(b"ZADD", key, number(score), name)
             self._core.announce(b"ZREM", key, stored)
-
-    def _drop_due(self, key: bytes, board: SortedSet, now: int) -> bool:
-        """Remove what should have left by now; whether anybody stays. O(1) if nothing is due."""
-        deadlines = self._sorted_set(key + TTL, now)
-        if deadlines is None:
-            return True
-        due = [member for member, _ in deadlines.slice(*deadlines.by_score(-inf, now))]
-        if len(due) == len(board):
-            self._core.delete(key)
-            self._drop_rest(key)
-            return False
-        if due:
-            self.remove(key, board, due, now)
-        return bool(board)
 
     def _drop_rest(self, key: bytes) -> None:
         """What lies beside a board that is gone may be kept a little longer by its own deadline."""

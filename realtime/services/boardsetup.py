@@ -54,8 +54,8 @@ class BoardSetup(BoardReads):
             await self._replace(before, after)
         if not self._alone and any(_is_stored_otherwise(*change) for change in changes):
             await asyncio.sleep(HEARD)
-        for one in new.all:
-            await self._settle(one)
+        for before, after in changes:
+            await self._settle(before, after)
         await self._end_views(board, besides=new.views)
         return new.target.ranking
 
@@ -81,20 +81,26 @@ class BoardSetup(BoardReads):
             )
 
     async def _replace(self, old: Configured, new: Configured) -> None:
-        """Bring the entries of one board in line with its rules, and store these."""
-        was, ranking, key = old.target.ranking, new.target.ranking, new.target.key
+        """Bring the entries of one board in line with its rules, and store these.
+
+        Another time to live is given to them by `_settle`, for the rule has to be there first:
+        if we were broken off in between, a board would leave that is to stay."""
+        was, ranking = old.target.ranking, new.target.ranking
         await self._catch_up(old)  # what is over is over by the rules it was played by
-        if was.entry_ttl != ranking.entry_ttl:
-            await self._adapt(Board(key, replace(ranking, entry_ttl=None)))
         if was.ties != ranking.ties:
             await self._sets.size(old.target)  # finds what a store of another kind left behind
-        await self._adapt(new.target)
+        await self._adapt(_for_good(new) if was.entry_ttl != ranking.entry_ttl else new.target)
         await self._begin(new)
         await self._hashes.put(rules_key(new.name), fields_of(ranking, new.seasons))
         self._boards.put(new.name, new)
 
-    async def _settle(self, new: Configured) -> None:
+    async def _settle(self, old: Configured, new: Configured) -> None:
         """See to what came in by the old rules while they were replaced."""
+        was, ranking = old.target.ranking, new.target.ranking
+        if was.entry_ttl != ranking.entry_ttl:
+            await self._adapt(_for_good(new))
+        if not self._alone and _is_indexed_anew(was, ranking):
+            await self._adapt(Board(new.target.key, _indexed_as(was, ranking)))
         await self._adapt(new.target)
         await self._schedule(new)
         self._changed(new.name)
@@ -144,6 +150,11 @@ class BoardSetup(BoardReads):
             await give_way()
 
 
+def _for_good(found: Configured) -> Board:
+    """The board by its rules, but for when entries leave."""
+    return Board(found.target.key, replace(found.target.ranking, entry_ttl=None))
+
+
 def _view_names(board: str) -> Iterator[str]:
     for view in VIEWS:
         with suppress(InvalidInput):
@@ -163,5 +174,23 @@ def _is_stored_otherwise(old: Configured, new: Configured) -> bool:
     return (
         was.entry_ttl != ranking.entry_ttl
         or (was.ties, ranking.ties) == ("first", "member")
+        or _is_indexed_anew(was, ranking)
         or old.seasons != new.seasons
+    )
+
+
+def _is_indexed_anew(was: Ranking, ranking: Ranking) -> bool:
+    """Whether entries are found by what those who go by the old rules do not keep."""
+    return (was.ties, ranking.ties) == ("member", "first") or (
+        was.ranks != "dense" and ranking.ranks == "dense"
+    )
+
+
+def _indexed_as(was: Ranking, ranking: Ranking) -> Ranking:
+    """The rules, but for those that want an index which the ones before did not."""
+    is_dense = ranking.ranks == "dense" and was.ranks != "dense"
+    return replace(
+        ranking,
+        ties="first" if was.ties == ranking.ties == "first" else "member",
+        ranks="ordinal" if is_dense else ranking.ranks,
     )

@@ -47,8 +47,9 @@ class Leaderboards(BoardSetup):
         """Bring scores in, all or nothing. Raises InvalidInput for one out of bounds, TooLarge.
 
         With more than `SLICE` of them others have their turn in between, if the outcome cannot
-        depend on that; then ranks are those after a score's own slice, and a season may end
-        between two of them. Views take all of them in the same steps.
+        depend on that; then ranks are those after a score's own slice, a season may end between
+        two of them, and other rules hold from the next one on. Views take all of them in the same
+        steps.
         """
         found = await self._boards.get(board)
         refuse_view(found)
@@ -109,9 +110,9 @@ class Leaderboards(BoardSetup):
     ) -> list[Submission]:
         _check_bounds(found.target.ranking, entries)
         answers: list[Submission] = []
-        size = SLICE // len(found.all)
-        for start in range(0, len(entries), size):
-            part = entries[start : start + size]
+        while len(answers) < len(entries):
+            found = await self._own(found.name)  # by now its rules may be others
+            part = entries[len(answers) : len(answers) + SLICE // len(found.all)]
             answers += (await self._bring(found.all, part, overtaken))[: len(part)]
             await give_way()
         return answers

@@ -121,7 +121,8 @@ class AgainstModel(RuleBasedStateMachine):
         if kept:
             ranking = replace(ranking, ties=old.ties, entry_ttl=old.entry_ttl)
         self.model.expire(self.now())
-        self.ask(self.sets.size(self.board))
+        if ranking.ties != old.ties:
+            self.ask(self.sets.size(self.board))
         if ranking.entry_ttl != old.entry_ttl:
             self._adapt(replace(ranking, entry_ttl=None))
         self._adapt(ranking)

@@ -8,13 +8,23 @@ most, start = tonumber(most) or math.huge, tonumber(start)
 board.first = wants_first or redis.call('EXISTS', board.places) == 1
 board.ranks = redis.call('EXISTS', board.scores) == 1 and 'dense' or 'ordinal'
 
--- Let some members stand as their names order them.
+-- The better one of two scores, where there are two.
+local function better_of(one, other)
+  if not other or (tonumber(one) > tonumber(other)) == board.desc then
+    return one
+  end
+  return other
+end
+
+-- Let some members stand as their names order them. Whoever went by other rules meanwhile may have
+-- brought somebody in who has a place.
 local function forget_places()
   local fields = redis.call('HSCAN', board.places, 0, 'COUNT', SLICE)[2]
   for at = 1, #fields, 2 do
     local member, stored = fields[at], fields[at + 1] .. fields[at]
     local score = member ~= '' and redis.call('ZSCORE', board.key, stored)
     if score then
+      score = better_of(score, redis.call('ZSCORE', board.key, member))
       redis.call('ZADD', board.key, score, member)
       redis.call('ZREM', board.key, stored)
     end
@@ -43,6 +53,13 @@ end
 if redis.call('EXISTS', board.key) == 0 then
   return false
 end
+if wants_first and redis.call('EXISTS', board.places) == 0 then
+  find_places(board)
+end
+drop_due(board) -- else it might come back
+if redis.call('EXISTS', board.key) == 0 then
+  return false
+end
 if not entry_ttl and redis.call('EXISTS', board.deadlines) == 1 then
   redis.call('DEL', board.deadlines)
   for _, key in ipairs({'key', 'meta', 'places', 'scores'}) do
@@ -53,9 +70,7 @@ if ranks ~= 'dense' then
   void(board.scores)
   board.ranks = 'ordinal'
 end
-if wants_first and redis.call('EXISTS', board.places) == 0 then
-  find_places(board)
-elseif board.first and not wants_first then
+if board.first and not wants_first then
   if redis.call('HLEN', board.places) > 1 then
     forget_places()
     return start
