@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import pytest
 
 __all__ = ["eventually", "free_port", "free_ports", "missing", "require"]
 
-PORTS = range(20_000, 32_768)
-"""Below those that Linux hands out to outgoing connections. A server that is killed must find
-its port free when it comes back; and who dials a port of that other kind while nobody listens
-there may, once in a while, be connected to himself."""
+HELD: Final = 500
+"""How many ports are held at a time: more than one test ever needs, and fewer than a process
+may have open."""
+
+_held: deque[socket.socket] = deque()
 
 
 def require(program: str) -> str:
@@ -34,28 +35,26 @@ def missing(what: str) -> NoReturn:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody uses, for a server that cannot bind port 0."""
-    return free_ports(1)[0]
+    """A port of loopback for a server that cannot bind port 0 and tell.
+
+    It stays ours, also while nobody listens there: a server that is killed finds it free when it
+    comes back. The system gives it neither to another test, in whatever process, nor to an
+    outgoing connection, which might otherwise end up connected to itself."""
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    # Bound, but never listening. Who has this option may listen there all the same; all servers
+    # do. It is set afterwards, since with it the system would share ports of others as well.
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _held.append(held)
+    if len(_held) > HELD:
+        _held.popleft().close()
+    port: int = held.getsockname()[1]
+    return port
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody uses."""
-    free: list[int] = []
-    for port in random.sample(PORTS, 50 + count):
-        if len(free) < count and _is_free(port):
-            free.append(port)
-    assert len(free) == count
-    return free
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Redis does
-        try:
-            sock.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+    """Different ones, as `free_port` gives them."""
+    return [free_port() for _ in range(count)]
 
 
 def eventually(condition: Callable[[], bool], timeout: float = 10.0) -> None:

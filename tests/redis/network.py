@@ -18,8 +18,10 @@ CHUNK = 65_536
 class Silent:
     """Accepts every connection, reads what comes, and never says a word."""
 
-    port: int
+    port: int = 0
     accepted: int = 0
+    heard: bytes = b""
+    """All that anybody said."""
     _writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     @property
@@ -30,15 +32,16 @@ class Silent:
         self.accepted += 1
         self._writers.append(writer)
         with contextlib.suppress(ConnectionError):  # whoever gives up may do so in any way
-            while await reader.read(CHUNK):
-                pass
+            while piece := await reader.read(CHUNK):
+                self.heard += piece
 
 
 @contextlib.asynccontextmanager
 async def silent() -> AsyncIterator[Silent]:
     """A silent server in this event loop."""
-    made = Silent(free_port())
-    server = await asyncio.start_server(made._listen_to, "127.0.0.1", made.port)
+    made = Silent()
+    server = await asyncio.start_server(made._listen_to, "127.0.0.1", 0)
+    made.port = server.sockets[0].getsockname()[1]
     try:
         yield made
     finally:
@@ -60,10 +63,11 @@ class Proxy:
         """Seconds that every piece waits, each way; those behind it wait for it, too."""
         self.accepted = 0
         """How many connections there ever were."""
+        self.held: list[bytes] = []
+        """What waits here until the wire carries again."""
         self.target = target
         """The port that new connections lead to."""
         self._server: asyncio.Server | None = None
-        self._was_open = False
         self._carries = {"requests": asyncio.Event(), "answers": asyncio.Event()}
         self._wires: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, ...]] = {}
         self.carry()
@@ -104,15 +108,9 @@ class Proxy:
             await asyncio.sleep(0)  # the loop lets the port go in its next turn
 
     async def accept(self) -> None:
-        """Listen; from the second time on it is on the same port as ever."""
-        while self._server is None:
-            try:
-                self._server = await asyncio.start_server(self._join, "127.0.0.1", self.port)
-            except OSError:
-                if self._was_open:
-                    raise
-                self.port = free_port()  # somebody was faster
-        self._was_open = True
+        """Listen, always on the same port."""
+        if self._server is None:
+            self._server = await asyncio.start_server(self._join, "127.0.0.1", self.port)
 
     def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
@@ -148,7 +146,11 @@ class Proxy:
             while piece := await reader.read(CHUNK):
                 if self.delay:
                     await asyncio.sleep(self.delay)
-                await self._carries[name].wait()
+                self.held.append(piece)
+                try:
+                    await self._carries[name].wait()
+                finally:
+                    self.held.remove(piece)
                 writer.write(piece)
                 await writer.drain()
 
