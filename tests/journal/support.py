@@ -11,6 +11,7 @@ from typing import Any, cast
 import anycrc
 
 from engine.clock import ManualClock
+from engine.effects import Effects
 from engine.engine import Engine
 from engine.keyspace import Keyspace, Value
 from engine.persistence.journal import Batch, Increment
@@ -52,13 +53,33 @@ def content(folder: Path) -> dict[bytes, Value]:
     return dict(keyspace.values)
 
 
+class Watched(Journal):
+    """Tells when it has looked whether it can write again."""
+
+    def __init__(self, effects: Effects, durability: Durability) -> None:
+        super().__init__(effects, durability)
+        self.looked = 0
+        self._tried = False
+
+    def _retry(self) -> None:
+        was_idle = self._busy_since is None
+        super()._retry()
+        self.looked += 1
+        self._tried = was_idle and self._busy_since is not None
+
+    async def until_it_looks(self, before: int = 0) -> None:
+        """Until it has, more often than ``before``, and has left all as it was."""
+        await until(lambda: self.looked > before)
+        assert not self._tried
+
+
 class Journaled:
     """An engine with its journal and compaction, without anything around them."""
 
     def __init__(self, folder: Path, durability: Durability, floor: int) -> None:
         self.folder = folder
         self.engine = Engine(ManualClock())
-        self.journal = Journal(self.engine.effects, durability)
+        self.journal = Watched(self.engine.effects, durability)
         self.files: Files
         self.compaction: Compaction
         self._floor = floor

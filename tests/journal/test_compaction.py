@@ -17,9 +17,8 @@ from engine.persistence.manifest import MANIFEST, Manifest
 from realtime import faults
 from realtime.backends.base import WritesRefused
 from realtime.journal import compaction as module
-from realtime.journal import journal as journal_module
 from realtime.journal.durability import ALWAYS, Durability, bounded
-from tests.journal.support import Journaled, content, journaled
+from tests.journal.support import Journaled, content, journaled, turn
 from tests.redis.waiting import until
 
 POINTS = [
@@ -235,7 +234,8 @@ async def test_mending_refuses_writes_until_it_is_done(folder: Path) -> None:
         faults.arm("base.rename=HANG")
         mending = asyncio.create_task(one.compaction.rebase("mending"))
         await until(lambda: faults.times("base.rename") == 1)
-        await asyncio.sleep(3 * journal_module.RETRY)
+        one.journal._retry()  # as it does a second after what failed, at the worst moment
+        assert one.journal._busy_since is None
         with pytest.raises(WritesRefused):
             one.journal.admit()
         one.count()  # such as what expires
@@ -316,7 +316,9 @@ async def test_who_is_cancelled_leaves_the_journal_as_it_was(folder: Path) -> No
         compacting = asyncio.create_task(one.compaction.compact())
         await until(lambda: faults.times("base.rename") == 1)
         compacting.cancel()
-        asyncio.get_running_loop().call_later(0.01, faults.disarm)
+        await turn()
+        assert not compacting.done(), "its copy is still at work"
+        faults.disarm()
         await asyncio.gather(compacting, return_exceptions=True)
         assert compacting.cancelled()
         one.count()

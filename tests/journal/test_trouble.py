@@ -143,7 +143,7 @@ async def test_after_an_fsync_that_failed_only_a_new_base_helps(
         one.count()
         await until(lambda: one.journal.needs_base)
         assert "Input/output error" in (refused(one) or "")
-        await asyncio.sleep(3 * module.RETRY)
+        await one.journal.until_it_looks()
         assert refused(one) is not None, "an fsync that succeeds later proves nothing"
         await one.compaction.rebase("mending")
         assert refused(one) is None
@@ -208,12 +208,13 @@ async def test_suspended_it_keeps_what_happens_and_refuses_the_rest(folder: Path
 async def test_an_old_trouble_does_not_end_a_suspension(folder: Path, level: Durability) -> None:
     """Else writes would go to a file that is about to be forgotten."""
     async with journaled(folder, level) as one:
-        faults.arm("journal.write=ENOSPC")
+        faults.arm("journal.write@1+=ENOSPC")
         one.count()
         await until(lambda: refused(one) is not None)
         await one.journal.suspend("closed for a moment")
-        await asyncio.sleep(3 * module.RETRY)
+        await one.journal.until_it_looks(one.journal.looked)
         assert refused(one) is not None
+        faults.disarm()
         one.journal.resume()
         await settled(one)
         assert content(folder) == {b"n": 1}
@@ -268,7 +269,7 @@ async def test_nothing_is_tried_again_once_it_is_closed(folder: Path) -> None:
     with pytest.raises(OSError, match="No space"):
         await one.journal.close()
     faults.arm("journal.write@1000=EIO")  # only counts
-    await asyncio.sleep(3 * module.RETRY)
+    await one.journal.until_it_looks(one.journal.looked)
     assert faults.times("journal.write") == 0
     assert not any(thread.name == "journal" for thread in threading.enumerate())
 

@@ -26,6 +26,7 @@ from realtime.http import api
 from realtime.services import Services
 from realtime.state import ServiceState
 from tests.redis.cluster import Cluster, running_cluster
+from tests.redis.servers import RedisServer
 from tests.redis.test_addresses import opened
 from tests.redis.test_outage import Heard
 from tests.redis.waiting import until
@@ -179,18 +180,25 @@ async def test_a_board_works_while_its_slot_moves(
     board = Board(key, Ranking(keep="sum"))
     submit = backend.sorted_sets.submit
     await submit(board, [Submit(b"ada", 1)])
-    with shared_cluster.moving(key):
+    with shared_cluster.moving(key) as new:
         (answer,) = await submit(board, [Submit(b"ada", 1)])
         assert answer.score == 2
         # With metadata a second key is touched. It does not exist, so the new server cannot know
         # that it is not still at the old one: it asks for patience until all have come.
+        before = refusals(new, "TRYAGAIN")
         under_way = asyncio.create_task(submit(board, [Submit(b"ada", 1, b"{}")]))
-        await asyncio.sleep(0.05)
+        await until(lambda: refusals(new, "TRYAGAIN") > before)
         assert not under_way.done()
     (answer,) = await under_way
     assert answer.score == 3
     (answer,) = await submit(board, [Submit(b"ada", 1)])
     assert answer.score == 4
+
+
+def refusals(server: RedisServer, word: str) -> int:
+    """How often the server has answered with this error."""
+    counts = server.ask("INFO", "errorstats")
+    return int(counts.get(f"errorstat_{word}", {"count": 0})["count"])
 
 
 async def test_subscriptions_follow_their_slot(shared_cluster: Cluster, backend: Backend) -> None:

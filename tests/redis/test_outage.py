@@ -181,26 +181,23 @@ async def test_an_answer_that_comes_too_late_is_nobody_s(proxy: Proxy) -> None:
         for number in range(50):
             await values.set(b"k%d" % number, b"%d" % number)
         answered = late = 0
-        loop = asyncio.get_running_loop()
-        end = loop.time() + 1.5
 
         async def ask(number: int) -> None:
             nonlocal answered, late
-            while loop.time() < end:
+            while answered < 2_000 or late < 500:
                 try:
                     assert await values.get(b"k%d" % number) == b"%d" % number
                     answered += 1
                 except BackendUnavailable:
                     late += 1
-                    await asyncio.sleep(0.005)
+                    await asyncio.sleep(0.005)  # leave the loop to others
 
         asking = asyncio.gather(*[ask(number) for number in range(50)])
         draw = random.Random(1)
         while not asking.done():
             proxy.delay = draw.choice([0, 0, 0.01, 0.0225, 0.025, 0.0275])  # both ways: 50 ms
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.03)  # less than the time-out: each is late for some
         await asking
-        assert answered and late
 
 
 async def test_a_server_that_restarts_is_found_again(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -27,15 +28,21 @@ ATTEMPTS = 4
 """What makes callers wait does so every time; a machine that stalls does not."""
 
 
-@pytest.fixture
-async def service(proxy: Proxy) -> AsyncIterator[Service]:
+@contextlib.asynccontextmanager
+async def served(proxy: Proxy, timeout: float) -> AsyncIterator[Service]:
     """On a wire that can break. It is started from another thread: the wire is of this loop."""
-    starting = running_service(None, "--store", proxy.url, "--store-timeout", str(TIMEOUT))
+    starting = running_service(None, "--store", proxy.url, "--store-timeout", str(timeout))
     service = await asyncio.to_thread(starting.__enter__)
     try:
         yield service
     finally:
         await asyncio.to_thread(starting.__exit__, None, None, None)
+
+
+@pytest.fixture
+async def service(proxy: Proxy) -> AsyncIterator[Service]:
+    async with served(proxy, TIMEOUT) as service:
+        yield service
 
 
 @pytest.fixture
@@ -142,21 +149,32 @@ async def test_the_middleware_does_what_it_was_told_to_do_in_an_outage(
         await denies.close()
 
 
-async def test_a_request_that_waits_for_the_store_is_finished_on_sigterm(
-    service: Service, http: httpx.AsyncClient, proxy: Proxy
-) -> None:
-    assert (await http.post("/v1/counters/c/add")).status_code == 200  # connected by now
-    proxy.hold()
-    asked = asyncio.create_task(http.post("/v1/counters/c/add"))
-    await until(lambda: not asked.done() and proxy.connections > 0)
-    await asyncio.sleep(TIMEOUT / 5)  # it has arrived, and waits
-    service.process.terminate()
-    await asyncio.sleep(TIMEOUT / 5)
-    proxy.carry()
-    answer = await asked
-    assert (answer.status_code, answer.json()["value"]) == (200, 2)
-    assert answer.headers["connection"] == "close"
-    assert await asyncio.to_thread(service.process.wait, 30) == 0
+async def test_a_request_that_waits_for_the_store_is_finished_on_sigterm(proxy: Proxy) -> None:
+    async with (
+        served(proxy, timeout=30) as service,
+        httpx.AsyncClient(base_url=service.url, timeout=30) as http,
+    ):
+        assert (await http.post("/v1/counters/c/add")).status_code == 200  # connected by now
+        proxy.hold()
+        asked = asyncio.create_task(http.post("/v1/counters/c/add"))
+        await until(lambda: any(b"cnt:{c}" in piece for piece in proxy.held))
+        service.process.terminate()
+        await until(lambda: refuses(service.port))
+        proxy.carry()
+        answer = await asked
+        assert (answer.status_code, answer.json()["value"]) == (200, 2)
+        assert answer.headers["connection"] == "close"
+        assert await asyncio.to_thread(service.process.wait, 30) == 0
+
+
+async def refuses(port: int) -> bool:
+    """Whether nobody listens there any more."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionError:
+        return True
+    writer.close()
+    return False
 
 
 def test_a_service_starts_without_its_store_and_says_so(

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +19,7 @@ from realtime.settings.tokens import TokenSettings
 from realtime.tokens import TokenInvalid, TokenKeysUnavailable, Tokens
 from realtime.tokens.tokens import Keys
 from realtime.tokens.url_set import UrlSet
+from tests.redis.waiting import until
 from tests.tokens.signers import Signer, configured, signer
 
 ONE, TWO = signer("ES256", "one"), signer("EdDSA", "two")
@@ -86,11 +87,6 @@ async def kept(
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110  # what is waited for sets no event
-        await asyncio.sleep(0.001)
 
 
 def takes(tokens: Tokens, of: Signer) -> bool:
