@@ -12,7 +12,9 @@ import httpx
 import pytest
 
 from tests.crash.power import lose_power, tail_of
-from tests.crash.rig import Rig, fault_file
+from tests.crash.replayer import listing
+from tests.crash.rig import JOURNAL, Rig, fault_file
+from tests.redis.waiting import until
 from tests.service import Service
 from tests.ws.peer import Peer
 
@@ -40,16 +42,28 @@ async def test_a_publication_reaches_subscribers_when_it_is_on_disk(tmp_path: Pa
             subscribed(service, "news") as publisher,
             httpx.AsyncClient(base_url=service.url) as http,
         ):
+            before = written(rig)
             faults.write_text("journal.sync=HANG")
             by_http = asyncio.create_task(http.post("/v1/channels/news/messages", json={"data": 1}))
             publisher.send(publish={"channel": "news", "data": 2})
+            await until(lambda: written(rig) > before)
+            # Reads are answered when it is plain that the disk hangs, all but one, which might
+            # tell of the changes. Had they been told to subscribers, that would long be here.
+            reads = [asyncio.create_task(http.get("/v1/counters/c")) for _ in range(2)]
+            await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.2):
+                async with asyncio.timeout(0):
                     await peer.published()
             assert not by_http.done()
             faults.unlink()
             assert {await peer.published(), await peer.published()} == {1, 2}
+            await asyncio.gather(*reads)
             assert (await by_http).status_code == 200
+
+
+def written(rig: Rig) -> int:
+    """Bytes that the journal has handed to the system."""
+    return listing(rig.data / JOURNAL).increments[-1].stat().st_size
 
 
 async def test_what_was_heard_is_there_after_a_power_cut(tmp_path: Path) -> None:
