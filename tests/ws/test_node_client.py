@@ -7,6 +7,7 @@ What it does is in `tests/node/scenarios`: over WebSocket, HTTP streams and Serv
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import subprocess
@@ -27,9 +28,14 @@ def packages() -> None:
     """The packages of the lock, installed once; whoever lacks Node or a network skips."""
     npm = require("npm")
     lock = NODE / "package-lock.json"
-    installed = NODE / "node_modules" / ".package-lock.json"
-    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
-        return
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # one at a time, if tests run in several processes
+        installed = NODE / "node_modules" / ".package-lock.json"
+        if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+            _install(npm)
+
+
+def _install(npm: str) -> None:
     done = subprocess.run([npm, "ci"], cwd=NODE, capture_output=True, text=True, timeout=100)
     if done.returncode:
         reason = f"npm ci failed: {done.stderr.strip()}"
