@@ -41,6 +41,7 @@ __all__ = ["OPERATIONS"]
 
 NDJSON = "application/x-ndjson"
 MEDIA = frozenset((NDJSON.encode(), b"application/ndjson", b"application/jsonl"))
+IDENTITY = b"identity"
 
 MAX_LINE = 16 * 1024
 """Bytes: metadata of 4 KiB with white space, and a name all of whose characters are escaped."""
@@ -151,6 +152,8 @@ class _Loading:
         self._piece: list[Numbered] = []
         self._wrong: list[Refused] = []
         """Lines among those of the piece that are no entries."""
+        self._taken = 0
+        """Lines of the piece, the empty ones among them: these take their time, too."""
         self._shares = shares
         self._loaded = self._changed = self._refused = 0
         self._errors: list[LineError] = []
@@ -158,7 +161,8 @@ class _Loading:
     async def feed(self, part: bytes) -> None:
         for number, line in self._lines.feed(part):
             self._take(number, line)
-            if len(self._piece) + len(self._wrong) >= self._bulk.at_once:
+            self._taken += 1
+            if self._taken == self._bulk.at_once:
                 await self._bring()
 
     async def end(self) -> Loaded:
@@ -185,7 +189,7 @@ class _Loading:
 
     async def _bring(self) -> None:
         piece, wrong = self._piece, self._wrong
-        self._piece, self._wrong = [], []
+        self._piece, self._wrong, self._taken = [], [], 0
         done = await self._bulk.load(self._board, piece)
         refused = sorted([*wrong, *done.refused])
         self._loaded += len(piece) - len(done.refused)
@@ -201,6 +205,8 @@ def _refuse_other_media(headers: Mapping[bytes, bytes]) -> None:
     media = headers.get(b"content-type")
     if media is not None and media.lower().partition(b";")[0].strip() not in MEDIA:
         raise UnsupportedMedia(f"a body here is {NDJSON}: lines of JSON in UTF-8")
+    if headers.get(b"content-encoding", IDENTITY).lower().strip() != IDENTITY:
+        raise UnsupportedMedia("a body here is not compressed")  # else each line is a wrong one
 
 
 async def _parts(call: Call) -> AsyncIterator[bytes]:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from realtime.backends.base import Backend, Entry, Submit
 from realtime.errors import InvalidInput
+from realtime.services.cursors import Cursor
 from realtime.services.leaderboards import Leaderboards
 from realtime.services.seasons import View
 from realtime.services.standings import SeasonName
@@ -78,7 +79,10 @@ class Bulk:
     async def _is_one_by_one(self, board: str) -> bool:
         """Whether pieces follow each other: it matters who comes first, or nothing may wait."""
         rules = await self._leaderboards.rules(board)
-        return self._immediate or rules.keep == "latest" or rules.ties == "first"
+        if self._immediate or rules.keep == "latest" or rules.ties == "first":
+            return True
+        is_bounded = rules.min_score is not None or rules.max_score is not None
+        return rules.keep == "sum" and is_bounded  # a line may be refused for those before it
 
     async def _load(self, board: str, entries: Sequence[Numbered]) -> Loaded:
         try:
@@ -97,14 +101,12 @@ class Bulk:
         self, board: str, *, view: View | None = None, season: SeasonName | None = None
     ) -> AsyncGenerator[Sequence[Entry], None]:
         """All entries, best first, with metadata, some at a time: see `BoardReads.at`. It ends
-        early, with InvalidInput, if the board is deleted meanwhile, or its season ends."""
-        after, generation = None, None
+        early, with Gone, if the board is deleted meanwhile, or its season ends, and with Conflict
+        if it is ordered otherwise."""
+        after: Cursor | None = None
         standings = await self._leaderboards.at(board, view=view, season=season)
         while True:
-            page, after, now = await standings.behind(after, PIECE)
-            if generation not in (None, now):
-                raise InvalidInput("the board was deleted while it was read, or began anew")
-            generation = now
+            page, after = await standings.behind(after, PIECE, metadata=True)
             yield page.entries
             if after is None:
                 return

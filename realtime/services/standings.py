@@ -15,9 +15,7 @@ from typing import Literal, TypeVar
 from realtime.backends.base import (
     Backend,
     Board,
-    EntryPosition,
     Histogram,
-    Onward,
     Page,
     Ranking,
     SortedSetReads,
@@ -108,18 +106,20 @@ class Standings:
         Raises InvalidInput; Gone if the board was deleted since; Conflict if its order changed.
         """
         after = None if cursor == START else Cursor.read(self._name, cursor)
+        page, end = await self.behind(after, limit, metadata=metadata)
+        return page, None if end is None else end.text(self._name)
+
+    async def behind(
+        self, after: Cursor | None, limit: int, *, metadata: bool = False
+    ) -> tuple[Page, Cursor | None]:
+        """As ``onward``, for whoever tells cursors no one else; None: the first entries."""
         position = None if after is None else after.position
         found = await self._sets.onward(self._board, position, limit, metadata=metadata)
         if after is not None:
             after.check(self._board.ranking, found.generation)
         if found.end is None:
             return found.page, None
-        cursor_after = Cursor.at(self._board.ranking, found.generation, found.end)
-        return found.page, cursor_after.text(self._name)
-
-    async def behind(self, position: EntryPosition | None, limit: int) -> Onward:
-        """As ``onward`` with metadata, for whoever tells positions no one else."""
-        return await self._sets.onward(self._board, position, limit, metadata=True)
+        return found.page, Cursor.at(self._board.ranking, found.generation, found.end)
 
     async def at_percentile(self, percentile: float) -> Page:
         """The last entry of which so many per cent stand no better, if there are entries."""

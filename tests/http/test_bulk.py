@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable
 
 import httpx
 import pytest
 
-from realtime.errors import InvalidInput
+from realtime.errors import Conflict, Gone
 from realtime.http.bulk import MAX_ERRORS, MAX_LINE
 from realtime.services.bulk import PIECE, UNDER_WAY, Bulk
 from tests.http.conftest import House
@@ -136,6 +137,8 @@ async def test_an_empty_board_is_no_line(http: httpx.AsyncClient) -> None:
         ({"content-type": "Application/X-NDJSON; charset=utf-8"}, 200),
         ({"content-type": "application/jsonl"}, 200),
         ({"idempotency-key": "a"}, 422),
+        ({"content-encoding": "gzip"}, 415),
+        ({"content-encoding": "Identity"}, 200),
     ],
 )
 async def test_headers_that_would_mislead_are_refused(
@@ -159,8 +162,49 @@ async def test_a_board_that_is_deleted_while_it_is_read_breaks_off(house: House)
     assert len(await anext(pages)) == PIECE
     house.advance(1)
     await house.http.delete(ARCADE)
-    with pytest.raises(InvalidInput):
+    with pytest.raises(Gone):
         await anext(pages)
+
+
+@pytest.mark.parametrize("rules", [{"order": "asc"}, {"ties": "first"}])
+async def test_a_board_that_is_turned_while_it_is_read_breaks_off(
+    house: House, rules: dict[str, str]
+) -> None:
+    """Going on from there would bring what has been read, and not what has not."""
+    await house.http.post(BULK, content=lines(numbered(2 * PIECE)))
+    bulk = Bulk(house.services.backend, house.services.leaderboards)
+    pages = bulk.pages("arcade")
+    assert len(await anext(pages)) == PIECE
+    await house.http.put(ARCADE, json=rules)
+    with pytest.raises(Conflict):
+        await anext(pages)
+
+
+async def test_sums_with_bounds_go_by_the_order_of_lines(http: httpx.AsyncClient) -> None:
+    """A line may be refused, or not, for those before it: also when they are of another piece,
+    and that one has a line which is refused."""
+    await http.put(ARCADE, json={"keep": "sum", "min_score": 0})
+    first: list[dict[str, object]] = [{"member": "bob", "score": -1}, *numbered(PIECE - 2)]
+    first.append({"member": "ada", "score": 10})
+    done = await http.post(BULK, content=lines([*first, {"member": "ada", "score": -4}]))
+    assert [error["line"] for error in done.json()["errors"]] == [1]
+    assert (await http.get(f"{ARCADE}/members/ada")).json()["score"] == 6
+
+
+async def test_empty_lines_let_others_have_their_turn(house: House) -> None:
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(turn())
+    done = await house.http.post(BULK, content=b"\n" * 100 * PIECE * UNDER_WAY)
+    other.cancel()
+    assert (done.json()["loaded"], done.json()["refused"]) == (0, 0)
+    assert turns >= 100
 
 
 async def test_a_batch_loads_and_does_not_dump(http: httpx.AsyncClient) -> None:
