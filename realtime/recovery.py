@@ -52,7 +52,7 @@ class Loaded:
 
 
 class Percent:
-    """A `Progress` that says it in words, now and then."""
+    """A `Progress` that says it in words, now and then; a total of 0 is one that nobody knows."""
 
     def __init__(
         self,
@@ -72,8 +72,8 @@ class Percent:
         now = time.monotonic()
         if now - self._said >= self._every:
             self._said = now
-            share = 100 * done // max(total, 1)
-            self._say(f"{self._doing}: {share} % of {total:,} {self._of}")
+            far = f"{100 * done // total} % of {total:,}" if total else f"{done:,}"
+            self._say(f"{self._doing}: {far} {self._of}")
 
 
 def torn_line(data: Path, torn: Torn) -> str:

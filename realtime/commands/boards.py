@@ -28,6 +28,9 @@ REFUSED = 1
 PART = 1024 * 1024
 """Bytes of whole lines in one request, about: some 20,000 scores, done in well under a second."""
 
+MAX_LINE = 17 * 1024
+"""Bytes of a line that are sent: more than a service takes, so that it says what is wrong."""
+
 TIMEOUT = 60.0
 """Seconds without a sign of life."""
 
@@ -55,7 +58,7 @@ class _Part(NamedTuple):
     first_line: int
     body: bytes
     end: int
-    """The offset in the file at which it ends."""
+    """Bytes of the file up to its end."""
 
 
 def load(parsed: argparse.Namespace) -> int:
@@ -63,7 +66,7 @@ def load(parsed: argparse.Namespace) -> int:
     progress = Percent(_say)
     loaded = changed = refused = 0
     with _client(parsed) as client, _opened(parsed.file) as file:
-        total = os.fstat(file.fileno()).st_size
+        total = os.fstat(file.fileno()).st_size  # 0 of a pipe
         for part in _parts(file, parsed.from_line):
             answer = _send(client, parsed.board, part)
             for error in answer.errors:
@@ -98,12 +101,33 @@ def dump(parsed: argparse.Namespace) -> int:
 
 def _parts(file: IO[bytes], first_line: int) -> Iterator[_Part]:
     """Whole lines, from this one on."""
+    lines, end, part, size = _lines(file), 0, [], 0
     for _ in range(first_line - 1):
-        if not file.readline(PART):
+        skipped = next(lines, None)
+        if skipped is None:
             raise CommandError(f"there is no line {first_line}")
-    while lines := file.readlines(PART):
-        yield _Part(first_line, b"".join(lines), file.tell())
-        first_line += len(lines)
+        end += len(skipped)
+    for line in lines:
+        part.append(line)
+        size += len(line)
+        if size >= PART:
+            end += size
+            yield _Part(first_line, b"".join(part), end)
+            first_line += len(part)
+            part, size = [], 0
+    if part:
+        yield _Part(first_line, b"".join(part), end + size)
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    """The lines of a file, in bounded memory: of one that is too long the beginning."""
+    while line := file.readline(MAX_LINE):
+        if len(line) < MAX_LINE or line.endswith(b"\n"):
+            yield line
+            continue
+        while (rest := file.readline(PART)) and not rest.endswith(b"\n"):
+            pass
+        yield line + b"\n"
 
 
 def _send(client: httpx.Client, board: str, part: _Part) -> _Loaded:
@@ -116,10 +140,15 @@ def _send(client: httpx.Client, board: str, part: _Part) -> _Loaded:
         )
         return msgspec.json.decode(_succeeded(answer).content, type=_Loaded)
     except (httpx.HTTPError, msgspec.MsgspecError, CommandError) as error:
-        raise CommandError(
-            f"{error}; of the lines before {part.first_line} nothing is left to do: "
-            f"go on with --from-line {part.first_line}"
-        ) from None
+        raise CommandError(f"{error}; {_how_to_go_on(part)}") from None
+    except KeyboardInterrupt:
+        _say(_how_to_go_on(part))
+        raise
+
+
+def _how_to_go_on(part: _Part) -> str:
+    number = part.first_line
+    return f"of the lines before {number} nothing is left to do: go on with --from-line {number}"
 
 
 def _receive(client: httpx.Client, board: str, query: Mapping[str, str], file: IO[bytes]) -> int:

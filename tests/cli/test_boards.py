@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import httpx
 import pytest
 
 from realtime import keyfile
 from realtime.commands import boards
+from realtime.recovery import Percent
 from tests.cli.conftest import Run
 from tests.service import Service, running_service
 
@@ -95,6 +101,58 @@ def test_it_is_taken_up_again_where_it_broke_off(service: Service, run: Run) -> 
         assert done.out == "40 scores loaded, 40 changed the board, 0 lines refused\n"
         size = httpx.get(another.url + PATH).json()["size"]
     assert size == 40
+
+
+def test_lines_may_come_through_a_pipe(
+    service: Service, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows how long it is."""
+    monkeypatch.setattr(boards, "PART", 1_000)
+    monkeypatch.setattr(boards, "Percent", partial(Percent, every=0))
+    os.mkfifo("pipe")
+    lines = Path(written(100)).read_bytes()
+    writing = Thread(target=Path("pipe").write_bytes, args=(lines,))
+    writing.start()
+    done = run("boards", "load", service.url, BOARD, "pipe", "--from-line", "11")
+    writing.join()
+    assert (done.code, done.out.partition(" scores")[0]) == (0, "90")
+    assert done.err.splitlines()[-1] == f"loading: {len(lines):,} bytes"
+
+
+def test_of_a_line_that_is_too_long_the_beginning_is_sent(
+    service: Service, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is one line, also where it is passed over, and takes no memory."""
+    monkeypatch.setattr(boards, "PART", 1_000)
+    long = b'{"member":"x","score":1}' + b" " * 3 * boards.MAX_LINE + b"\n"
+    short = b'{"member":"ada","score":1}\n'
+    Path("scores.ndjson").write_bytes(long + short + long + short + long[:-1])
+    code, out, err = run("boards", "load", service.url, BOARD, "scores.ndjson")
+    assert (code, out.partition(" scores")[0]) == (1, "2")
+    told = "a line has at most 16384 bytes"
+    assert err.splitlines() == [f"scores.ndjson:{number}: {told}" for number in (1, 3, 5)]
+    code, _, err = run("boards", "load", service.url, BOARD, "scores.ndjson", "--from-line", "4")
+    assert err == f"scores.ndjson:5: {told}\n"
+    assert max(map(len, boards._lines(io.BytesIO(long)))) == boards.MAX_LINE + 1
+
+
+def test_whoever_interrupts_it_is_told_where_to_go_on(
+    service: Service, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boards, "PART", 1_000)
+    post, sent = httpx.Client.post, []
+
+    def interrupted(client: httpx.Client, *words: Any, **options: Any) -> httpx.Response:
+        sent.append(options["params"]["first_line"])
+        if len(sent) == 3:
+            raise KeyboardInterrupt
+        return post(client, *words, **options)
+
+    monkeypatch.setattr(httpx.Client, "post", interrupted)
+    code, _, err = run("boards", "load", service.url, BOARD, written(100))
+    assert code == 130
+    assert err.endswith(f"go on with --from-line {sent[2]}\n")
+    assert httpx.get(service.url + PATH).json()["size"] == sent[2] - 1
 
 
 def test_a_key_is_read_from_a_file_and_shown_nowhere(run: Run, tmp_path: Path) -> None:
