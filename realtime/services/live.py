@@ -212,6 +212,8 @@ class LiveBoards:
             self._note(board)  # the top is complete each time: a later one replaces it
         except EngineError as error:
             log.warning("the live board %r cannot be read: %s", board, error)
+        except Exception:  # nor is what somebody else has stored there a reason to end
+            log.exception("the live board %r cannot be shown", board)
 
     async def _look(self, board: str) -> tuple[int, bytes]:
         """The version, and a top that is of after it. The order is that of the module's head."""

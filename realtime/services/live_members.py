@@ -226,6 +226,10 @@ class LiveMembers:
             board.left = []
             log.warning("members of the live board %r cannot be read: %s", board.name, error)
             return
+        except Exception:  # nor is what somebody else has stored there a reason to end
+            board.left = []
+            log.exception("members of the live board %r cannot be shown", board.name)
+            return
         del board.left[-SLICE:]
         found = {entry.member: entry for entry in page.entries}
         for member in members:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from engine.clock import ManualClock
-from realtime.backends.base import BackendUnavailable, Submit
+from realtime.backends.base import BackendUnavailable, Ranking, Submit
 from realtime.embedded import Embedded
 from realtime.services.live import LiveBoards
 
@@ -136,3 +136,22 @@ async def test_an_outage_delays_a_top_and_does_not_end_the_rest(
         monkeypatch.setattr(rig.features.leaderboards, "page", page)
         await rig.interval()
         assert len(rig.published) == 1
+
+
+async def test_what_cannot_be_shown_of_one_board_does_not_end_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As when another program has stored a member there whose name is no text."""
+    async with running() as rig:
+        rig.watched.add("leaderboard:other")
+        rig.features.engine.boards.submit(b"lb:{other}", Ranking(), Submit(b"\xfe", 1.0))
+        await rig.submit("zoe", 1, board="other")
+        await rig.submit("ada", 1)
+        await rig.settled()
+        assert [top["board"] for top in rig.published] == ["arcade"]
+        (record,) = caplog.records
+        assert record.getMessage() == "the live board 'other' cannot be shown"
+        rig.features.engine.boards.remove(b"lb:{other}", b"\xfe")
+        await rig.submit("zoe", 2, board="other")
+        await rig.interval()
+        assert [top["board"] for top in rig.published] == ["arcade", "other"]

@@ -200,3 +200,22 @@ async def test_a_board_that_cannot_be_read_is_logged_and_others_go_on(
         await node.settled()
     assert "'arcade' cannot be read" in caplog.text
     assert node.news() == [("ada", 1, 1, None)]
+
+
+async def test_nor_is_it_the_end_where_nobody_knows_why(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when a later version, on the same store, has rules that this one does not know."""
+
+    def fail() -> None:
+        raise KeyError(b"median")
+
+    await node.snapshot("ada")
+    node.before_look = fail
+    await node.submit("ada", 1)
+    await node.settled()
+    assert "members of the live board 'arcade' cannot be shown" in caplog.text
+    node.before_look = lambda: None
+    await node.submit("ada", 2)
+    await node.interval()
+    assert node.news() == [("ada", 1, 2, None)]
