@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -10,7 +9,7 @@ from typing import TypedDict
 
 from starlette.types import Scope
 
-from realtime.middleware.clients import REMEMBERED, client_address
+from realtime.middleware.clients import MAX_KEY, REMEMBERED, clean, client_address
 from realtime.middleware.events import Observer, Outcome
 from realtime.middleware.fallback import Fallback
 from realtime.middleware.fields import Fields, HeaderMode, ResetForm
@@ -42,8 +41,8 @@ TierFunction = Callable[[Scope], str | None]
 
 ExemptFunction = Callable[[Scope], bool]
 
-MAX_KEY = 128
-"""Bytes; longer keys are hashed: callers may choose their key, but not how much we remember."""
+MAX_COST = 2**31 - 1
+"""The most that a rule can give; what costs more cannot pass either."""
 
 
 class Options(TypedDict, total=False):
@@ -90,7 +89,7 @@ class Ask:
         if rule.key is None:
             return self.key
         if isinstance(rule.key, str):
-            everybody = _clean(rule.key)
+            everybody = clean(rule.key)
             return lambda scope: everybody
         return _known(rule.key, self.key)
 
@@ -122,15 +121,15 @@ def ask(
     observe: Observer | None = None,
 ) -> Ask:
     """Raises ValueError for what makes no sense."""
-    if isinstance(cost, int) and cost < 0:
-        raise ValueError(f"a cost is 0 or more, not {cost}")
+    if not callable(cost):
+        cost = _whole(cost)
     used = EmbeddedLimiter() if limiter is None else limiter
     address = client_address()
     return Ask(
         limiter=used,
         fields=Fields(headers, reset, jitter),
         key=address if key is None else _known(key, address),
-        cost=cost,
+        cost=_priced(cost) if callable(cost) else cost,
         cost_after=cost_after.lower() if isinstance(cost_after, str) else cost_after,
         tier=tier,
         exempt=exempt,
@@ -146,17 +145,32 @@ def together(entry: Rule | Sequence[Rule]) -> tuple[Rule, ...]:
 
 def _known(key: KeyFunction, otherwise: Callable[[Scope], str]) -> Callable[[Scope], str]:
     """Who a request is counted under, whatever the app's own function answers."""
-    clean = lru_cache(maxsize=REMEMBERED)(_clean)
+    cleaned = lru_cache(maxsize=REMEMBERED)(clean)
 
     def known(scope: Scope) -> str:
         found = key(scope)
-        return clean(found) if found else otherwise(scope)
+        if found is None or found == "":
+            return otherwise(scope)
+        if not isinstance(found, str):
+            raise TypeError(f"a key is a text, or None, not {found!r}")
+        # A caller may choose his key: a long one is not kept, since there may be thousands.
+        return cleaned(found) if len(found) <= MAX_KEY else clean(found)
 
     return known
 
 
-def _clean(key: str) -> str:
-    encoded = key.encode("utf-8", "surrogatepass")
-    if len(encoded) <= MAX_KEY and key.isprintable():
-        return key
-    return f"sha256:{hashlib.sha256(encoded).hexdigest()}"
+def _priced(cost: CostFunction) -> CostFunction:
+    """The app's function; a fraction would spoil what is counted, and less than 0 give it away."""
+
+    def priced(scope: Scope) -> int:
+        found = cost(scope)
+        return found if found.__class__ is int and 0 <= found <= MAX_COST else _whole(found)
+
+    return priced
+
+
+def _whole(cost: int) -> int:
+    """A cost that can be counted. Raises ValueError for what is none."""
+    if not isinstance(cost, int) or cost < 0:
+        raise ValueError(f"a cost is a whole number of 0 or more, not {cost!r}")
+    return min(int(cost), MAX_COST)

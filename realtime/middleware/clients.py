@@ -8,6 +8,7 @@ and only as long as whoever wrote an entry is a proxy that was named.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import (
@@ -21,7 +22,7 @@ from ipaddress import (
 
 from starlette.types import Scope
 
-__all__ = ["REMEMBERED", "UNIX", "client_address"]
+__all__ = ["MAX_KEY", "REMEMBERED", "UNIX", "clean", "client_address"]
 
 UNIX = "unix"
 """The name of a proxy that connects through a Unix socket, where peers have no address."""
@@ -31,6 +32,13 @@ Address = IPv4Address | IPv6Address
 
 REMEMBERED = 4096
 """Addresses whose key is kept: parsing one takes ten times as long as the rest of the look-up."""
+
+MAX_KEY = 128
+"""Bytes; longer keys are hashed: callers may choose their key, but not how much we remember."""
+
+MAX_ADDRESS = 64
+"""Characters: 45, and the name of a network interface. Proxies and servers hand on what clients
+wrote, and what is longer is neither read nor kept."""
 
 MAX_HOPS = 16
 """Entries of X-Forwarded-For that are looked at: nobody has more proxies in a row."""
@@ -59,16 +67,28 @@ def client_address(
 
     def direct(scope: Scope) -> str:
         client = scope.get("client")
-        return key_of(client[0]) if client else f"ip:{UNIX}"
+        if not client:
+            return f"ip:{UNIX}"
+        host = client[0]
+        return key_of(host) if len(host) <= MAX_ADDRESS else clean(f"ip:{host}")
 
     def forwarded(scope: Scope) -> str:
         client = scope.get("client")
         peer = client[0] if client else UNIX
-        if not (is_proxy(peer) if client else trusts_unix):
+        is_ours = len(peer) <= MAX_ADDRESS and is_proxy(peer) if client else trusts_unix
+        if not is_ours:
             return direct(scope)
         return key_of(_origin(_hops(scope), peer, is_proxy))
 
     return forwarded if names else direct
+
+
+def clean(key: str) -> str:
+    """A key as it is stored: itself, or its SHA-256 if it is long, or has control characters."""
+    encoded = key.encode("utf-8", "surrogatepass")
+    if len(encoded) <= MAX_KEY and key.isprintable():
+        return key
+    return f"sha256:{hashlib.sha256(encoded).hexdigest()}"
 
 
 def _origin(hops: Sequence[str], peer: str, is_proxy: Callable[[str], bool]) -> str:
@@ -102,6 +122,8 @@ def _without_port(entry: str) -> str:
 
 
 def _parsed(host: str) -> Address | None:
+    if len(host) > MAX_ADDRESS:
+        return None
     try:
         address = ip_address(host)
     except ValueError:
@@ -119,7 +141,7 @@ def _key(host: str, ipv6_prefix: int) -> str:
     """The key of an address. It starts with ``ip:``, so that no other name can be taken for it."""
     address = _parsed(host)
     if address is None:
-        return f"ip:{host}"  # a server's or a test client's own word
+        return clean(f"ip:{host}")  # a server's or a test client's own word
     if isinstance(address, IPv4Address):
         return f"ip:{address}"
     return f"ip:{IPv6Network((int(address), ipv6_prefix), strict=False)}"

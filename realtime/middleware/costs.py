@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from starlette.types import Scope
 
-from realtime.middleware.ask import CostAfter
+from realtime.middleware.ask import MAX_COST, CostAfter
 from realtime.middleware.fields import Header
 from realtime.middleware.occasional import Occasional
 
@@ -18,8 +18,6 @@ __all__ = ["cost_in", "cost_of"]
 
 log = logging.getLogger(__name__)
 lines = Occasional(log)
-
-MAX_COST = 2**31 - 1
 
 
 def cost_of(after: CostAfter | None, scope: Scope, headers: Iterable[Header]) -> int | None:
@@ -45,7 +43,7 @@ def cost_in(name: str, headers: Iterable[Header]) -> int | None:
 
 
 def _checked(cost: int | None) -> int | None:
-    if cost is None or 0 <= cost <= MAX_COST:
+    if cost is None or (isinstance(cost, int) and 0 <= cost <= MAX_COST):
         return cost
     lines.warn(f"a request cannot have cost {cost!r}; what was estimated stays spent")
     return None

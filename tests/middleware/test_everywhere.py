@@ -158,6 +158,17 @@ class TestWhoIsTreatedDifferently:
         assert boxed.json()["type"].endswith("#abnormal-usage-detected")
         assert int(boxed.headers["retry-after"]) > 3600
 
+    async def test_what_a_caller_may_choose_is_no_way_around_a_limit(self, place: Place) -> None:
+        """A peer that a server took from a header; a cost that no rule ever gives."""
+        cost = by_header("cost")
+        rule = place.rule("a", 2)
+        ask = place.client(rules={"*": rule}, cost=lambda scope: int(cost(scope) or 1))
+        assert await ask.statuses(7, address="x" * 300) == [200] * 2 + [429] * 5
+        for _ in range(7):
+            answer = await ask(headers={"cost": str(2**40)})
+            assert (answer.status_code, "retry-after" in answer.headers) == (429, False)
+        assert await ask.statuses(3) == [200, 200, 429]
+
     async def test_a_calendar_is_a_rule_like_others(self, place: Place) -> None:
         rule = place.rule("monthly", 1, algorithm="calendar", unit="month", timezone="Asia/Tokyo")
         ask = place.client(rules={"*": rule})

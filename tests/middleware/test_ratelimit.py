@@ -398,10 +398,6 @@ class TestConfiguration:
             house.guarded(shop(), rules=rules)
         house.guarded(shop(), rules={"/a": Rule("x", limit=1, per=1), "/b": rules["/a"]})
 
-    def test_a_negative_cost_is_refused(self, house: House) -> None:
-        with pytest.raises(ValueError, match="a cost is 0 or more"):
-            house.guarded(shop(), rules={"*": ITEMS}, cost=-1)
-
 
 async def test_it_is_added_to_a_fastapi_app_in_one_line() -> None:
     app = FastAPI()
