@@ -53,7 +53,8 @@ class Refusal:
             {
                 "type": f"{prefix}.response.start",
                 "status": self.status,
-                "headers": self.headers,
+                # Not the list itself: whoever stands outside may add to it, and one is sent again.
+                "headers": [*self.headers],
             },
             {"type": f"{prefix}.response.body", "body": b"" if method == "HEAD" else self.body},
         )
@@ -130,10 +131,7 @@ class Refusals:
         status, title, kind = _kind(violated)
         if NEVER in waits:
             return Refusal(status, title, _problem(violated, cost, status, title, kind), announced)
-        # A tier's, or a rate of the caller's own: the same name may speak of another limit.
-        case = tuple(
-            [(one.standing.rule, one.spec.limit, one.spec.burst, kind) for one in violated]
-        )
+        case = tuple([_case(one) for one in violated])
         beginning = self._beginnings.get(case)
         if beginning is None:
             if len(self._beginnings) >= KEPT:
@@ -169,6 +167,13 @@ def _problem(violated: Sequence[Violation], cost: int, status: int, title: str, 
         "violated-policies": [one.standing.rule for one in violated],
     }
     return json.dumps(problem).encode()
+
+
+def _case(one: Violation) -> tuple[object, ...]:
+    """All that the beginning of a body says of it. A rule's name is not enough: of a tier, or at
+    a rate of the caller's own, the same rule is another limit."""
+    spec = one.spec
+    return one.standing.rule, one.reason, spec.limit, spec.burst, spec.per, spec.unit
 
 
 def _sentence(one: Violation, cost: int) -> str:

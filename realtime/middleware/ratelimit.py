@@ -239,12 +239,13 @@ def _announcing(send: Send, headers: list[Header]) -> Send:
 
     def announce(message: Message) -> Awaitable[None]:
         if "status" in message:  # as the start of a response has, and nothing else
-            # A new list: the app may send the same one with its next response.
+            # A new list in a new message: the app may send the same ones with its next response.
             try:
                 own = message["headers"]
             except KeyError:  # which is allowed, and rare
                 own = []
-            message["headers"] = own + headers if type(own) is list else [*own, *headers]
+            told = own + headers if type(own) is list else [*own, *headers]
+            message = {**message, "headers": told}
         return send(message)
 
     return announce
@@ -255,7 +256,7 @@ def _announcing_handshake(send: Send, headers: list[Header]) -> Send:
 
     def announce(message: Message) -> Awaitable[None]:
         if message["type"] in STARTS:
-            message["headers"] = [*message.get("headers", ()), *headers]
+            message = {**message, "headers": [*message.get("headers", ()), *headers]}
         return send(message)
 
     return announce

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
-from realtime.middleware import Rule
-from tests.middleware.conftest import House
+from realtime.embedded import Embedded
+from realtime.errors import Unavailable
+from realtime.middleware import EmbeddedLimiter, RateLimitMiddleware, Rule, Tier
+from realtime.services.limits import Verdict, Wish
+from tests.middleware.conftest import Ask, House, shop
 from tests.middleware.fields import parse
 
 ITEMS = Rule("items", limit=100, per=60, burst=20)
@@ -148,3 +153,73 @@ def test_a_rule_that_makes_no_sense_is_refused_when_it_is_written(
 ) -> None:
     with pytest.raises(ValueError, match=reason):
         Rule(**{"name": "a", "limit": 1, "per": 60, **given})  # type: ignore[arg-type]
+
+
+async def test_an_app_that_sends_the_same_message_again_does_not_collect_headers(
+    house: House,
+) -> None:
+    start: Message = {"type": "http.response.start", "status": 200, "headers": [(b"x-a", b"b")]}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start)
+        await send({"type": "http.response.body", "body": b""})
+
+    for jitter in (0, 1):
+        ask = house.client(app, rules={"*": Rule("a", 20, per=60)}, jitter=jitter)
+        for _ in range(3):
+            assert len((await ask()).headers.get_list("ratelimit")) == 1
+    assert start["headers"] == [(b"x-a", b"b")]
+
+
+class Away(EmbeddedLimiter):
+    def way(self, rule: Rule, ends: object) -> None:
+        """There is none."""
+
+    async def take(self, wishes: Sequence[Wish]) -> Sequence[Verdict]:
+        raise Unavailable("away")
+
+
+async def test_middleware_outside_may_add_to_the_headers_of_a_refusal(house: House) -> None:
+    inside = RateLimitMiddleware(
+        shop(), rules={"*": Rule("a", 1, per=60)}, limiter=Away(house.features)
+    )
+
+    async def outside(scope: Scope, receive: Receive, send: Send) -> None:
+        async def adding(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"].append((b"x-request-id", b"1"))
+            await send(message)
+
+        await inside(scope, receive, adding)
+
+    for _ in range(3):
+        answer = await Ask(outside)()
+        assert answer.status_code == 503
+        assert answer.headers.get_list("x-request-id") == ["1"]
+
+
+async def test_a_refusal_says_what_forbade_this_request(house: House) -> None:
+    """And not what forbade the one before, by the same rule."""
+    features = Embedded(house.clock, limit_max_keys=1)
+    rule = Rule("a", 1, per=60, status=503, tiers={"slow": Tier(1, per=3600)})
+    app = RateLimitMiddleware(
+        shop(),
+        rules={"*": rule},
+        limiter=EmbeddedLimiter(features),
+        tier=lambda scope: dict(scope["headers"]).get(b"tier", b"").decode() or None,
+    )
+    ask = Ask(app)
+    await ask()
+    details = [
+        (await ask(address=address, headers=headers)).json()["detail"]
+        for address, headers in (
+            ("198.51.100.1", {}),
+            ("203.0.113.7", {}),
+            ("203.0.113.7", {"tier": "slow"}),
+        )
+    ]
+    assert details == [
+        "The rule a has no room for another caller.",
+        "The rule a allows 1 in 60 s.",
+        "The rule a allows 1 in 3600 s.",
+    ]
