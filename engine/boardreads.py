@@ -92,6 +92,12 @@ class BoardReads:
         page = self.members(key, ranking, members)
         return self._entries.looked(key, page.total > 0, self._clock()), page
 
+    def leaving(self, key: bytes) -> int | None:
+        """In how many microseconds the next entry leaves by itself; None: none does. O(log n)."""
+        now = self._clock()
+        instant = self._entries.next_deadline(key, now)
+        return None if instant is None else max(0, instant - now)
+
     def around(self, key: bytes, ranking: Ranking, member: bytes, radius: int) -> Page | None:
         """A full page with the member in its middle, or None. O(log n + radius)."""
         return standings.around(self._read(key, ranking), ranking, member, radius)

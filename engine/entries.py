@@ -194,6 +194,11 @@ class Entries:
         """How many members will leave by themselves. O(1)."""
         return len(self._sorted_set(key + TTL, now) or _EMPTY)
 
+    def next_deadline(self, key: bytes, now: int) -> int | None:
+        """When the next entry leaves, or should have; None: none leaves by itself. O(log n)."""
+        first = (self._sorted_set(key + TTL, now) or _EMPTY).slice(0, 1)
+        return int(first[0][1]) if first else None
+
     # Submits that count once
 
     def is_known(self, key: bytes, name: bytes, now: int) -> bool:

@@ -134,6 +134,9 @@ class SortedSets(SortedSetReads, Protocol):
         writes: see `engine.entries`. Looking at boards that are not there stores nothing.
         """
 
+    async def leaving(self, board: Board) -> int | None:
+        """In how many microseconds the next of its entries leaves by itself; None: none does."""
+
     async def drop(self, board: Board) -> bool:
         """Delete it and all that lies beside it; whether there was anything. It is remembered
         for a month, see ``Onward.generation``."""

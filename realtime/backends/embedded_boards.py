@@ -78,6 +78,9 @@ class SortedSets:
     async def look(self, board: Board, members: Sequence[bytes]) -> tuple[int, Page]:
         return self._boards.look(*board, members)
 
+    async def leaving(self, board: Board) -> int | None:
+        return self._boards.leaving(board.key)
+
     async def around(
         self, board: Board, member: bytes, radius: int, *, metadata: bool = False
     ) -> Page | None:

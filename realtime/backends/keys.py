@@ -32,6 +32,7 @@ __all__ = [
     "SEASON",
     "SEASONS",
     "SEASON_INDEX",
+    "TTL",
     "UNTIL",
     "USERS",
     "VERSION",
@@ -67,6 +68,7 @@ META = b":meta"
 RULES = b":rules"
 SEASON = b":season"
 SEASONS = b":seasons"
+TTL = b":ttl"
 UNTIL = b":until"
 USERS = b":users"
 VERSION = b":version"

@@ -8,7 +8,8 @@ new subscriber is sent the last publication at once (`LiveBoards.snapshot`).
 The season of a board that has seasons is part of what is shown: that a new one has begun is
 published even if the top is empty before and after.
 
-One task serves all boards; it sleeps while nothing that anybody watches changes.
+One task serves all boards; it sleeps while nothing that anybody watches changes. That an entry
+leaves by itself is a change, too, which nobody makes: see `realtime.services.leaving`.
 
 Where several nodes share a store, each of them looks after the boards that are watched on it,
 and still each board is published once for all. What is *shown* of a board is what the last
@@ -45,6 +46,7 @@ from realtime.backends.keys import LIVE_PREFIX, SEASON, VERSION, board_key, boar
 from realtime.backends.livenames import live_channel
 from realtime.errors import Unavailable
 from realtime.services import Services
+from realtime.services.leaving import Leaving
 from realtime.services.names import live_of, name_bytes
 from realtime.services.standings import json_score
 
@@ -124,6 +126,7 @@ class LiveBoards:
         """What we have published, until we hear it."""
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
+        self._leaving = Leaving(services, self._note)
         services.leaderboards.on_change(self._note)
         backend.watches.listen(self._told)
         if not self._alone:
@@ -208,6 +211,7 @@ class LiveBoards:
             shown = self._shown.get(board)  # of now: something may have been heard meanwhile
             if shown is None or shown.content != content:
                 await self._publish(board, version, content)
+            await self._leaving.expect(board)
         except (BackendUnavailable, Unavailable):
             self._note(board)  # the top is complete each time: a later one replaces it
         except EngineError as error:
@@ -248,7 +252,9 @@ class LiveBoards:
         if content != _EMPTY:
             version = await self._counters.add(_key(board) + VERSION, 1)
             content = await self._content(board)
-        if not self._alone:
+        if self._alone:
+            await self._leaving.expect(board)
+        else:
             self._note(board)  # the end of all watches is not told of a board that is not shown
         shown = self._shown.get(board)  # by now something may have been heard, or another begun
         return shown or self._keep(board, _Shown(content, _document(board, version, content)))
@@ -290,6 +296,7 @@ class LiveBoards:
     def _forget(self, board: str) -> None:
         self._shown.pop(board, None)
         self._made.pop(board, None)
+        self._leaving.forget(board)
 
 
 def _key(board: str) -> bytes:

@@ -33,6 +33,7 @@ from realtime.backends.keys import board_key, board_of
 from realtime.backends.livenames import LiveName, live_channel
 from realtime.errors import Unavailable
 from realtime.services import Services
+from realtime.services.leaving import Leaving
 from realtime.services.names import live_of, name_bytes
 from realtime.services.standings import json_score
 
@@ -112,6 +113,7 @@ class LiveMembers:
         self._due: dict[str, None] = {}
         """The boards that want a look, in this order."""
         self._wake = asyncio.Event()
+        self._leaving = Leaving(services, self._note)
         services.leaderboards.on_change(self._note)
         services.backend.watches.listen(self._told)
 
@@ -135,6 +137,7 @@ class LiveMembers:
             await self._watches.watch(board.key)
             version, page = await self._leaderboards.look(board.name, [member])
             self._show(board, member, seen, version, next(iter(page.entries), None))
+            await self._leaving.expect(board.name)
         return _document(name, seen)
 
     def ended(self, channel: str) -> None:
@@ -148,6 +151,7 @@ class LiveMembers:
             if not board.members:
                 del self._boards[name.board]
                 self._due.pop(name.board, None)
+                self._leaving.forget(name.board)
 
     async def run(self) -> None:
         """Publish until cancelled."""
@@ -218,6 +222,8 @@ class LiveMembers:
                 board.left = list(board.members)
             members = board.left[-SLICE:]
             version, page = await self._leaderboards.look(board.name, members)
+            if len(members) == len(board.left):
+                await self._leaving.expect(board.name)
         except (BackendUnavailable, Unavailable):
             board.left = []
             self._note(board.name)  # a later look shows what this one would have

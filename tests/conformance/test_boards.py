@@ -95,6 +95,21 @@ async def test_time_begins_for_all_when_the_rule_comes(store: Store, ties: str) 
     assert await names(backend, before) == [b"m0007"]
 
 
+async def test_when_the_next_entry_leaves_is_told(store: Store) -> None:
+    sets, timed = store.backend.sorted_sets, board(entry_ttl=10 * SECOND)
+    assert await sets.leaving(timed) is None
+    await sets.submit(timed, [Submit(b"a", 1)])
+    await store.advance(4 * SECOND)
+    await sets.submit(timed, [Submit(b"b", 1)])
+    assert await sets.leaving(timed) == 6 * SECOND
+    await store.advance(7 * SECOND)
+    assert await sets.leaving(timed) == 0
+    assert await sets.size(timed) == 1
+    assert await sets.leaving(timed) == 3 * SECOND
+    await adapt(store.backend, board())
+    assert await sets.leaving(board()) is None
+
+
 async def test_places_are_forgotten_a_slice_at_a_time(backend: Backend) -> None:
     first = board(ties="first")
     await fill(backend, first)

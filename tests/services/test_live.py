@@ -20,7 +20,8 @@ class Rig:
     """Live boards whose interval passes when the test says so."""
 
     def __init__(self) -> None:
-        self.features = Embedded(ManualClock())
+        self.clock = ManualClock()
+        self.features = Embedded(self.clock)
         self.watched = {"leaderboard:arcade"}
         self.asleep = asyncio.Event()
         self.wake = asyncio.Event()
@@ -155,3 +156,30 @@ async def test_what_cannot_be_shown_of_one_board_does_not_end_the_others(
         await rig.submit("zoe", 2, board="other")
         await rig.interval()
         assert [top["board"] for top in rig.published] == ["arcade", "other"]
+
+
+async def test_an_entry_that_leaves_by_itself_is_a_change() -> None:
+    """Nobody submits or looks; time passes by the clocks of both store and loop."""
+    async with running() as rig:
+        await rig.features.leaderboards.configure("arcade", Ranking(entry_ttl=40_000))
+        await rig.submit("ada", 1)
+        rig.clock.advance(20_000)
+        await rig.submit("bob", 2)
+        await rig.settled()
+        assert [len(top["entries"]) for top in rig.published] == [2]
+        for left in (["bob"], []):
+            rig.clock.advance(20_000)
+            await rig.interval()
+            assert [entry["member"] for entry in rig.published[-1]["entries"]] == left
+
+
+async def test_it_is_one_also_if_nothing_changed_since_somebody_came() -> None:
+    async with running() as rig:
+        await rig.features.leaderboards.configure("arcade", Ranking(entry_ttl=20_000))
+        rig.watched.clear()
+        await rig.submit("ada", 1)
+        rig.watched.add("leaderboard:arcade")
+        assert await rig.live.snapshot("leaderboard:arcade") is not None
+        rig.clock.advance(20_000)
+        await rig.settled()
+        assert [top["entries"] for top in rig.published] == [[]]

@@ -10,7 +10,7 @@ import pytest
 from engine.clock import ManualClock
 from engine.engine import Engine
 from realtime.backends import embedded
-from realtime.backends.base import BackendUnavailable, Submit
+from realtime.backends.base import BackendUnavailable, Ranking, Submit
 from realtime.backends.keys import board_key
 from realtime.errors import Unavailable
 from realtime.services.live_members import LOOK, SLICE, TICK
@@ -18,9 +18,14 @@ from tests.services.live_node import Node
 
 
 @pytest.fixture
-async def node() -> AsyncIterator[Node]:
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def node(clock: ManualClock) -> AsyncIterator[Node]:
     """Alone on an engine in its process."""
-    node = Node(embedded.backend(Engine(ManualClock())))
+    node = Node(embedded.backend(Engine(clock)))
     yield node
     await node.end()
 
@@ -219,3 +224,23 @@ async def test_nor_is_it_the_end_where_nobody_knows_why(
     await node.submit("ada", 2)
     await node.interval()
     assert node.news() == [("ada", 1, 2, None)]
+
+
+async def test_whoever_leaves_by_himself_makes_room(node: Node, clock: ManualClock) -> None:
+    """Nobody submits or looks; time passes by the clocks of both store and loop."""
+
+    async def news(count: int) -> None:
+        while len(node.pushed) < count:
+            await node.interval()
+
+    await node.services.leaderboards.configure("arcade", Ranking(entry_ttl=30_000))
+    await node.submit("bob", 2)
+    clock.advance(10_000)
+    await node.submit("ada", 1)
+    assert [(await node.snapshot(name))["rank"] for name in ("ada", "bob")] == [2, 1]
+    clock.advance(20_000)
+    await news(2)
+    assert sorted(node.news()) == [("ada", 1, 1, 2), ("bob", None, None, 1)]
+    clock.advance(10_000)
+    await news(1)
+    assert node.news() == [("ada", None, None, 1)]

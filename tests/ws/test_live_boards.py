@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from realtime.backends.base import Submit
+from realtime.backends.base import Ranking, Submit
 from tests.ws.house import House
 
 
@@ -26,6 +26,25 @@ async def test_an_empty_board_is_shown_empty(any_house: House) -> None:
     peer = await any_house.peer()
     await peer.subscribe("leaderboard:nobody")
     assert (await peer.published())["entries"] == []
+
+
+async def test_entries_that_leave_by_themselves_are_seen_to(any_house: House) -> None:
+    """On the board and by a member, though nobody does anything."""
+    await any_house.services.leaderboards.configure("weekly", Ranking(entry_ttl=200_000))
+    board, member = await any_house.peer(), await any_house.peer()
+    await score(any_house, b"ada", 10)
+    any_house.engine_clock.advance(100_000)
+    await score(any_house, b"bob", 5)
+    await board.subscribe("leaderboard:weekly")
+    await member.subscribe("leaderboard:weekly:bob")
+    assert len((await board.published())["entries"]) == 2
+    assert (await member.published())["rank"] == 2
+    any_house.engine_clock.advance(100_000)
+    assert [entry["member"] for entry in (await board.published())["entries"]] == ["bob"]
+    assert (await member.published())["rank"] == 1
+    any_house.engine_clock.advance(100_000)
+    assert (await board.published())["entries"] == []
+    assert (await member.published())["rank"] is None
 
 
 async def test_a_live_board_has_no_history_to_recover(any_house: House) -> None:

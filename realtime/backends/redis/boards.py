@@ -28,7 +28,7 @@ from realtime.backends.base import (
     Submission,
     Submit,
 )
-from realtime.backends.keys import BESIDE_BOARD, LOOKS, SEASON
+from realtime.backends.keys import BESIDE_BOARD, LOOKS, SEASON, TTL
 from realtime.backends.redis import boardscripts as scripts
 from realtime.backends.redis.boardscripts import (
     double,
@@ -137,6 +137,10 @@ class SortedSets:
         words = (*shown(board), b"%d" % LOOKS_KEPT, *wanted)
         version, *answer = await self._calls.run(script, (*keys, board.key + LOOKS), *words)
         return version, _chosen(wanted, *answer)
+
+    async def leaving(self, board: Board) -> int | None:
+        left: int | None = await self._calls.run(scripts.LEAVING, [board.key + TTL])
+        return left
 
     async def around(
         self, board: Board, member: bytes, radius: int, *, metadata: bool = False

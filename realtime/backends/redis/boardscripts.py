@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from realtime.backends.base import Board, Ranking
-from realtime.backends.keys import META, SEASON, SEASONS, archive_key
+from realtime.backends.keys import META, SEASON, SEASONS, TTL, archive_key
 from realtime.backends.redis.scripts import Script, load
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "AT_PERCENTILE",
     "DROP",
     "HISTOGRAM",
+    "LEAVING",
     "LOOK",
     "MEMBERS",
     "ONWARD",
@@ -67,6 +68,7 @@ SEASON_OF = load("board_season", "_season", writes=False)
 SET_SEASON = load("board_set_season", "_season", writes=True)
 ROLL = load("board_roll", *_RICH, "_season", "_generation", writes=True)
 SIZE = load("board_size", *_RICH, writes=False)
+LEAVING = load("board_leaving", writes=False)
 STANDING = _reading("board_standing")
 PAGE = _reading("board_page")
 PAGE_BY_SCORE = _reading("board_page_by_score")
@@ -80,7 +82,7 @@ ONWARD = _reading("board_onward", "_stored", "_board_passed")
 
 ENTRIES = (b"", META, b":places", b":scores")
 """What moves when a season is closed."""
-BESIDE = (*ENTRIES[1:], b":ttl", b":ids", SEASON, b":generation")
+BESIDE = (*ENTRIES[1:], TTL, b":ids", SEASON, b":generation")
 
 
 def keys_of(board: Board, metadata: bool = True) -> tuple[bytes, ...]:
