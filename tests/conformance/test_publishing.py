@@ -144,6 +144,15 @@ async def test_a_version_outlives_the_publications(store: Store) -> None:
     assert (await publish(CHANNEL, b"1", guard=guard, **KEPT)).delivered
 
 
+async def test_who_is_held_back_keeps_the_version_known(store: Store) -> None:
+    """Or a publisher that repeats itself would get through once a month."""
+    publish, guard = store.backend.channels.publish, Guard(None, 3)
+    await publish(CHANNEL, b"1", guard=guard, **KEPT)
+    for _ in range(3):
+        await store.advance(29 * 86_400 * SECOND)
+        assert not (await publish(CHANNEL, b"1", guard=guard, **KEPT)).delivered
+
+
 async def test_versions_are_those_of_what_is_kept(backend: Backend) -> None:
     publish = backend.channels.publish
     nothing: dict[str, Any] = {}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.clock import SECOND, ManualClock
 from engine.engine import Engine
 from engine.errors import WrongType
-from engine.keyspace import LARGE, Keyspace, Value, text, type_name
+from engine.keyspace import LARGE, SLOT_BITS, Keyspace, Value, text, type_name
 from engine.placedset import PlacedSet
 from engine.ranking import Ranking
 from engine.sortedset import SortedSet
@@ -69,6 +69,23 @@ def test_the_sweep_stops_at_its_limit_and_goes_on_later() -> None:
     assert len(keys) == 70
     assert keys.sweep(10 * SECOND, 1000) == 70
     assert keys.sweep(10 * SECOND, 1000) == 0
+
+
+def test_reaping_finds_within_its_limit_also_what_the_sweep_leaves_for_a_moment() -> None:
+    keys = Keyspace()
+    assert keys.reap(10 * SECOND, 10) == 0
+    begins = 5 << SLOT_BITS
+    for n in range(10):
+        keys.put(b"%d" % n, b"v", begins + 1 + n)
+    keys.put(b"later", b"v", begins + 20)
+    assert keys.reap(begins - 1, 100) == 0
+    assert keys.sweep(begins + 10, 100) == 0
+    assert keys.reap(begins + 10, 4) == 4
+    left = len(keys)
+    assert 7 <= left <= 8  # the one that has time may have been among the four
+    assert keys.reap(begins + 10, 100) == left
+    assert [key for key, _, _ in keys.items(0)] == [b"later"]
+    keys._check()
 
 
 def test_an_engine_sweeps_within_its_budget() -> None:
