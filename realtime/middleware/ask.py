@@ -73,6 +73,8 @@ class Ask:
     exempt: ExemptFunction | None
     observe: Observer | None
     fallback: Fallback
+    has_functions: bool
+    """Of the app: who is asked for every request what it costs, and whose it is."""
     running: Running = field(default_factory=Running)
 
     def price(self, scope: Scope) -> int:
@@ -135,6 +137,7 @@ def ask(
         exempt=exempt,
         observe=observe,
         fallback=Fallback(used.on_outage),
+        has_functions=key is not None or tier is not None or callable(cost),
     )
 
 

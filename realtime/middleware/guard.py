@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from starlette.types import Scope
 
@@ -27,7 +28,7 @@ from realtime.services.leases import Lease
 from realtime.services.limits import Verdict, Wish
 from realtime.services.terms import reason_of
 
-__all__ = ["Admission", "Guard"]
+__all__ = ["Admission", "Guard", "Question"]
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,14 @@ class Admission:
                 self._ask.tell("outage", (wish.rule,))
 
 
+class Question(NamedTuple):
+    """What a request asks for: all that the app's own functions say of it."""
+
+    cost: int
+    running: Sequence[Wish]
+    spent: Sequence[Wish]
+
+
 class Guard:
     """Decides about requests under these rules together."""
 
@@ -95,6 +104,8 @@ class Guard:
         keyed = [(rule, ask.key_of(rule)) for rule in rules]
         self._running = [pair for pair in keyed if pair[0].algorithm == CONCURRENCY]
         self._spent = [pair for pair in keyed if pair[0].algorithm != CONCURRENCY]
+        self.asks_app = ask.has_functions or any(callable(rule.key) for rule in rules)
+        """Whether functions of the app have a say, which may do anything, and take their time."""
         self._names = tuple(self._rules)
         self._refusals = Refusals()
         self._lines = Occasional(log)
@@ -106,10 +117,20 @@ class Guard:
     async def decide(self, scope: Scope, cost: int | None = None) -> Admission | Refusal:
         """Ask; ``cost`` if it is known already. Raises what the app's own functions raise, and
         nothing else."""
+        return await self.answer(self.question(scope, cost))
+
+    def question(self, scope: Scope, cost: int | None = None) -> Question:
+        """The first half of `decide`, and all of it that is the app's. Raises what that raises."""
+        price = self._ask.price(scope) if cost is None else cost
+        wishes = list(self._ask.wishes([*self._running, *self._spent], scope, price))
+        running = len(self._running)
+        return Question(price, wishes[:running], wishes[running:])
+
+    async def answer(self, question: Question) -> Admission | Refusal:
+        """The other half. Raises nothing."""
         admission = Admission(self._ask)
         try:
-            price = self._ask.price(scope) if cost is None else cost
-            refusal = await self._decide(scope, price, admission)
+            refusal = await self._decide(question, admission)
         except OUTAGES:
             refusal = OUTAGE
         except BaseException:
@@ -140,14 +161,14 @@ class Guard:
         self._ask.tell("allowed", self._names)
         return None
 
-    async def _decide(self, scope: Scope, cost: int, admission: Admission) -> Refusal | None:
+    async def _decide(self, question: Question, admission: Admission) -> Refusal | None:
+        cost, running, wishes = question
         standings: list[Standing] = []
-        for wish in self._ask.wishes(self._running, scope, cost):
+        for wish in running:
             found = await self._acquire(self._rules[wish.rule], wish, admission)
             if isinstance(found, Violation):
                 return self._refusal([found], [], cost, [found.standing])
             standings += [found] if found is not None else []
-        wishes = list(self._ask.wishes(self._spent, scope, cost))
         verdicts, limiter = await self._take(wishes) if wishes else ([], self._ask.limiter)
         if self._is_plain and (announced := self._announcers.announced(verdicts)) is not None:
             admission.headers = announced

@@ -28,13 +28,16 @@ from realtime.middleware.answers import Refusal
 from realtime.middleware.ask import Options, ask, together
 from realtime.middleware.costs import cost_of
 from realtime.middleware.fields import Header
-from realtime.middleware.guard import Admission, Guard
+from realtime.middleware.guard import Admission, Guard, Question
 from realtime.middleware.routes import Routes
 from realtime.middleware.rules import CONCURRENCY, Rule, distinct
 
 __all__ = ["RateLimit"]
 
 T = TypeVar("T")
+
+CONTENT = {"CONTENT_TYPE": b"content-type", "CONTENT_LENGTH": b"content-length"}
+"""Headers that CGI names otherwise than all others."""
 
 REASONS = {429: "429 Too Many Requests", 503: "503 Service Unavailable"}
 
@@ -68,7 +71,10 @@ class RateLimit:
         guard = self._routes.find(method, scope["path"])
         if guard is None or (self._ask.exempt is not None and self._ask.exempt(scope)):
             return self.app(environ, start)
-        answer = self._runner.run(lambda: self._decide(guard, scope))
+        # The app's own functions may take their time, or look into a database: that is for the
+        # thread of the request, and neither for the lock nor for the event loop of all.
+        question = guard.question(scope) if guard.asks_app else None
+        answer = self._runner.run(lambda: self._decide(guard, scope, question))
         if isinstance(answer, Refusal):
             start(REASONS[answer.status], _native(answer.headers))
             return [] if method == "HEAD" else [answer.body]
@@ -85,10 +91,12 @@ class RateLimit:
         self._prepared_in = 0
         self._runner.close(self._ask.close)
 
-    async def _decide(self, guard: Guard, scope: Scope) -> Answer:
+    async def _decide(self, guard: Guard, scope: Scope, question: Question | None) -> Answer:
         if self._prepared_in != os.getpid():
             self._prepared_in = os.getpid()
             await self._ask.limiter.prepare(self._rules)
+        if question is not None:
+            return await guard.answer(question)
         answer = None if guard.decide_now is None else guard.decide_now(scope)
         if isinstance(answer, list | Refusal):
             return answer
@@ -210,15 +218,24 @@ def _scope(environ: WSGIEnvironment) -> Scope:
         "path": environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace"),
         "root_path": environ.get("SCRIPT_NAME", ""),
         "query_string": environ.get("QUERY_STRING", "").encode("latin-1"),
-        "headers": [
-            (name[5:].replace("_", "-").lower().encode(), value.encode("latin-1"))
-            for name, value in environ.items()
-            if name.startswith("HTTP_")
-        ],
+        "headers": list(_headers(environ)),
         "client": (address, int(environ.get("REMOTE_PORT") or 0)) if address else None,
         "state": {},
         "environ": environ,
     }
+
+
+def _headers(environ: WSGIEnvironment) -> Iterator[Header]:
+    """Those of the request, from what CGI has made of them."""
+    for name, value in environ.items():
+        if name.startswith("HTTP_"):
+            field = name[5:].replace("_", "-").lower().encode()
+        elif name in CONTENT and value:  # servers write "" where there was none
+            field = CONTENT[name]
+        else:
+            continue
+        # Not every server, and no test client, sees to it that values are Latin-1.
+        yield field, value.encode("latin-1", "replace")
 
 
 def _announcing(

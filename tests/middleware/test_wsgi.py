@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import threading
 from collections import Counter
@@ -19,6 +20,7 @@ from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
+from starlette.types import Scope
 
 from realtime.embedded import Embedded
 from realtime.middleware import EmbeddedLimiter, RemoteLimiter, Rule, StoreLimiter, client_address
@@ -128,6 +130,20 @@ class TestDecisions:
         raw = "/café".encode().decode("latin-1")
         assert statuses(app, 2, raw) == [200, 429]
 
+    def test_functions_see_all_headers_however_cgi_names_them(self, house: House) -> None:
+        seen: list[dict[bytes, bytes]] = []
+
+        def cost(scope: Scope) -> int:
+            seen.append(dict(scope["headers"]))
+            return int(seen[-1].get(b"content-length", b"1"))
+
+        app = limited(house, rules={"*": Rule("bytes", 100, per=3600)}, cost=cost)
+        more = {"CONTENT_TYPE": "text/plain", "HTTP_X_NAME": "\u20ac"}
+        assert "r=88" in ask(app, CONTENT_LENGTH="12", **more).headers["ratelimit"]
+        assert "r=87" in ask(app, CONTENT_LENGTH="").headers["ratelimit"]
+        assert seen[0][b"content-type"] == b"text/plain"
+        assert b"content-type" not in seen[1]
+
     def test_a_peer_on_a_unix_socket_is_a_caller_too(self, house: House) -> None:
         app = limited(house, rules={"*": Rule("one", 1, per=60)})
         assert statuses(app, 2, REMOTE_ADDR="") == [200, 429]
@@ -169,6 +185,23 @@ class TestThreads:
         app.close()
         assert both == {200: 50, 429: 150}
         assert one == {200: 10, 429: 40}
+
+    @pytest.mark.parametrize("algorithm", ["token_bucket", "concurrency"])
+    def test_functions_of_the_app_hold_up_nobody_else(self, house: House, algorithm: Any) -> None:
+        """Each runs in the thread of its request, where it may wait, and use a database."""
+        together = threading.Barrier(4, timeout=PATIENT)
+
+        def key(scope: Scope) -> str:
+            with pytest.raises(RuntimeError):
+                asyncio.get_running_loop()
+            together.wait()
+            return "somebody"
+
+        rule = Rule("a", 100, per=3600, algorithm=algorithm)
+        app = limited(house, rules={"*": rule}, key=key)
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(lambda _: ask(app).status, range(8))) == [200] * 8
+        app.close()
 
     def test_leases_are_held_until_the_response_is_closed(
         self, anywhere: EmbeddedLimiter | StoreLimiter | RemoteLimiter
