@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Raw
 
-from realtime.backends.base import Entry, Submit
+from realtime.backends.base import BackendUnavailable, Entry, Submit
 from realtime.errors import (
     Conflict,
     InvalidInput,
@@ -33,6 +33,7 @@ from realtime.http.leaderboard_shapes import (
 )
 from realtime.http.ndjson import Lines
 from realtime.http.operation import Answer, Example, QueryFields, operation
+from realtime.http.problem import told_of
 from realtime.services.bulk import Bulk, Numbered, Refused
 from realtime.services.leaderboards import MAX_METADATA, Leaderboards
 from realtime.services.standings import json_score
@@ -154,6 +155,8 @@ class _Loading:
         """Lines among those of the piece that are no entries."""
         self._taken = 0
         """Lines of the piece, the empty ones among them: these take their time, too."""
+        self._brought: int | None = None
+        """The line up to which all is done."""
         self._shares = shares
         self._loaded = self._changed = self._refused = 0
         self._errors: list[LineError] = []
@@ -190,7 +193,11 @@ class _Loading:
     async def _bring(self) -> None:
         piece, wrong = self._piece, self._wrong
         self._piece, self._wrong, self._taken = [], [], 0
-        done = await self._bulk.load(self._board, piece)
+        try:
+            done = await self._bulk.load(self._board, piece)
+        except (BackendUnavailable, RealtimeError) as error:
+            raise self._broken_off(told_of(error)) from error
+        self._brought = self._lines.count
         refused = sorted([*wrong, *done.refused])
         self._loaded += len(piece) - len(done.refused)
         self._changed += done.changed
@@ -199,6 +206,11 @@ class _Loading:
             self._errors.append(LineError(line=one.line, detail=one.reason))
         if self._shares:
             await asyncio.sleep(0)  # a piece is all that anybody waits for
+
+    def _broken_off(self, error: RealtimeError) -> RealtimeError:
+        if self._brought is not None:
+            error.detail += f"; the lines before {self._brought + 1} were brought in"
+        return error
 
 
 def _refuse_other_media(headers: Mapping[bytes, bytes]) -> None:

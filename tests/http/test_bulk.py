@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import httpx
 import pytest
 
+from realtime.backends.base import BackendUnavailable, Submission, Submit
 from realtime.errors import Conflict, Gone
 from realtime.http.bulk import MAX_ERRORS, MAX_LINE
 from realtime.services.bulk import PIECE, UNDER_WAY, Bulk
@@ -189,6 +190,29 @@ async def test_sums_with_bounds_go_by_the_order_of_lines(http: httpx.AsyncClient
     done = await http.post(BULK, content=lines([*first, {"member": "ada", "score": -4}]))
     assert [error["line"] for error in done.json()["errors"]] == [1]
     assert (await http.get(f"{ARCADE}/members/ada")).json()["score"] == 6
+
+
+async def test_a_load_that_breaks_off_says_how_far_it_came(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boards, done = house.services.leaderboards, 2 * PIECE * UNDER_WAY
+    submit = boards.submit
+
+    async def fail(board: str, entries: Sequence[Submit]) -> list[Submission]:
+        if entries[0].score >= done:
+            raise BackendUnavailable
+        return await submit(board, entries)
+
+    monkeypatch.setattr(boards, "submit", fail)
+    body = lines(numbered(done + PIECE))
+    failed = await house.http.post(BULK, content=body, params={"first_line": 11})
+    assert (failed.status_code, failed.json()["detail"]) == (
+        503,
+        f"the store does not answer; the lines before {done + 11} were brought in",
+    )
+    assert (await house.http.get(ARCADE)).json()["size"] == done
+    at_once = await house.http.post(BULK, content=lines(numbered(done + 1)[-1:]))
+    assert at_once.json()["detail"] == "the store does not answer"
 
 
 async def test_empty_lines_let_others_have_their_turn(house: House) -> None:
