@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
 from realtime.webhooks import pace
-from realtime.webhooks.pace import LONGEST_PAUSE, Pace, message_pause
+from realtime.webhooks.pace import LONGEST_PAUSE, Pace, message_pause, pause_at_age
+
+Pause = Callable[[int, float], float]
 
 
 def longest(tries: int) -> float:
@@ -18,9 +24,20 @@ def test_pauses_double_are_drawn_at_random_and_end_somewhere() -> None:
     assert LONGEST_PAUSE / 2 < longest(1000) <= LONGEST_PAUSE
 
 
-def test_who_asks_for_a_longer_pause_gets_it_within_reason() -> None:
-    assert message_pause(1, 60.0) == 60.0
-    assert message_pause(1, 1e9) == LONGEST_PAUSE
+@pytest.mark.parametrize(
+    ("age", "bound"),
+    [(0.0, pace.FIRST_PAUSE), (60.0, 60.0), (LONGEST_PAUSE + 1, LONGEST_PAUSE)],
+)
+def test_who_only_knows_the_age_of_a_message_draws_up_to_that(age: float, bound: float) -> None:
+    pauses = [pause_at_age(age) for _ in range(400)]
+    assert bound / 2 < max(pauses) <= bound
+    assert min(pauses) < bound / 10
+
+
+@pytest.mark.parametrize("pause", [message_pause, pause_at_age])
+def test_who_asks_for_a_longer_pause_gets_it_within_reason(pause: Pause) -> None:
+    assert pause(1, 60.0) == 60.0
+    assert pause(1, 1e9) == LONGEST_PAUSE
 
 
 class Clock:
@@ -53,6 +70,8 @@ def test_silence_that_is_asked_for_is_kept_within_reason() -> None:
     one = Pace(16, clock)
     one.away(5.0)
     assert one.silence == 5.0
+    assert one.heard(), "also after a single failure that is news"
+    one.away(5.0)
     clock.now += 5.001
     one.away(1e9)
     assert one.silence == pace.LONGEST_SILENCE
