@@ -6,18 +6,20 @@ callers there is no room for, is the business of `engine.room`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from engine.core import Core, milliseconds
 from engine.errors import WrongType
 from engine.keyspace import text, type_name
-from engine.limits import Decision, LimitRule
+from engine.limits import Decision, LimitRule, reader_of
 from engine.limits.decision import Outcome
 from engine.room import Room
 from engine.steps import Step, Take, TakeAll, TakeBound, Wanted, bind, bind_one
 
 __all__ = ["Buckets", "Take", "Wanted"]
+
+T = TypeVar("T")
 
 
 class Buckets:
@@ -46,7 +48,10 @@ class Buckets:
         core = self._core
         now = core.clock()
         state = core.keyspace.string(key, now)
-        after, deadline = rule.adjusted(state, now, by)
+        try:
+            after, deadline = rule.adjusted(state, now, by)
+        except TypeError:
+            after, deadline = _foreign(key, rule, state, lambda it: it.adjusted(state, now, by))
         if after is None or deadline <= now:
             if state is not None:
                 core.delete(key)
@@ -78,7 +83,7 @@ def _bind_take(core: Core, room: Room) -> Take:
         try:
             decision, after, deadline = rule.take(state, now, cost)
         except TypeError:
-            raise WrongType(key, type_name(state), "string") from None
+            decision, after, deadline = _take_foreign(key, rule, state, now, cost)
         if after is not None:
             if key not in deadlines:
                 return take_first(key, rule, cost, now)
@@ -90,11 +95,15 @@ def _bind_take(core: Core, room: Room) -> Take:
         return decision
 
     def take_first(key: bytes, rule: LimitRule, cost: int, now: int) -> Decision:
-        decision, state, deadline = rule.take(core.keyspace.string(key, now), now, cost)
-        if state is not None:
+        state = core.keyspace.string(key, now)
+        try:
+            decision, after, deadline = rule.take(state, now, cost)
+        except TypeError:
+            decision, after, deadline = _take_foreign(key, rule, state, now, cost)
+        if after is not None:
             if key not in deadlines and not room.make(1, now):
                 return room.refusal(rule, now)
-            core.put_string(key, state, deadline)
+            core.put_string(key, after, deadline)
         return decision
 
     return take
@@ -115,7 +124,7 @@ def _bind_take_all(core: Core, room: Room) -> TakeAll:
             try:
                 outcome = rule.take(state, now, cost)
             except TypeError:
-                raise WrongType(key, type_name(state), "string") from None
+                outcome = _take_foreign(key, rule, state, now, cost)
             decision = outcome[0]
             decisions.append(decision)
             if outcome[1] is not None:
@@ -146,6 +155,20 @@ def _bind_take_all(core: Core, room: Room) -> TakeAll:
         return decisions
 
     return take_all
+
+
+def _take_foreign(key: bytes, rule: LimitRule, state: Any, now: int, cost: int) -> Outcome:
+    return _foreign(key, rule, state, lambda reader: reader.take(state, now, cost))
+
+
+def _foreign(key: bytes, rule: LimitRule, state: Any, ask: Callable[[LimitRule], T]) -> T:
+    """What the one who reads a state answers that the rule itself does not. Raises WrongType."""
+    if not isinstance(state, bytes | int | tuple):
+        raise WrongType(key, type_name(state), "string")
+    try:
+        return ask(reader_of(rule, state))
+    except TypeError:
+        raise WrongType(key, "text", "state of a limit") from None
 
 
 def _saturated(

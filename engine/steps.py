@@ -99,7 +99,12 @@ if not begins_N <= now < ends_N:
 
 FIXED = f"""{WINDOW}
 seen, count = state_N
-count = cost_N if seen < window_N else count + cost_N
+if seen != window_N:
+    if seen < 0 or type(state_N) is bytes:
+        raise TypeError
+    if seen < window_N:
+        count = 0
+count += cost_N
 left = rule_N.quota - count
 if left >= 0:
     after_N, due_N = (window_N, count), ends_N
@@ -108,8 +113,11 @@ else:{REFUSED}"""
 
 SLIDING = f"""{WINDOW}
 seen, previous, current = state_N
-if seen < window_N:
-    previous, current = current if seen == window_N - 1 else 0, 0
+if seen != window_N:
+    if seen < 0 or type(state_N) is bytes:
+        raise TypeError
+    if seen < window_N:
+        previous, current = current if seen == window_N - 1 else 0, 0
 current += cost_N
 left = rule_N.quota - current + -previous * (ends_N - now) // rule_N.period
 if left >= 0:
@@ -123,8 +131,8 @@ if not decision_N[0]:
     spent = False
 """
 
-# Two states are the same object where a key is there twice. A state that is not the rule's own
-# may raise TypeError or ValueError; `take_all` then converts it, or says what is wrong with it.
+# Two states are the same object where a key is there twice. A state that is not the rule's own, or
+# is text, may raise TypeError or ValueError; `take_all` then converts it, or says what is wrong.
 STEP = """
 def bound(core, values, deadlines, aside, tell, rules):
     clock, effects = core.clock, core.effects

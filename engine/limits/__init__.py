@@ -24,13 +24,14 @@ Pure: no clock, no I/O.
 
 from __future__ import annotations
 
-from engine.limits.amended import TAG, Amended, Policy, bare_rule, rule_of
+from engine.limits.amended import Amended, Policy, bare_rule, reader_of, rule_of
 from engine.limits.calendar import CalendarWindow
 from engine.limits.decision import (
     MAX_LIMIT,
     MAX_PERIOD,
     MAX_REFILL,
     NEVER,
+    TAG,
     Decision,
     LimitRule,
     LimitState,
@@ -67,5 +68,6 @@ __all__ = [
     "TokenBucket",
     "bare_rule",
     "numbers_of",
+    "reader_of",
     "rule_of",
 ]

@@ -17,9 +17,13 @@ proportional   the part of the capacity that is left stays the same, rounded dow
 reset          full again
 =============  ====================================================================
 
-Never more than the larger of both capacities. What was converted is stored by the first take
-after it, also by one that is refused; a state that nobody takes from goes at the instant at
-which it meant nothing by the old parameters.
+Never more than the larger of both capacities. Between token buckets parts of a token are kept:
+else a caller who comes under two rates by turns would never regain one. What was converted is
+stored by the first take after it, also by one that is refused; a state that nobody takes from
+goes at the instant at which it meant nothing by the old parameters.
+
+A rule that never changed may meet a tagged state all the same: where its change is not known yet,
+or after it was removed and defined anew. `reader_of` answers who reads that.
 """
 
 from __future__ import annotations
@@ -31,12 +35,14 @@ from typing import Literal
 from engine.limits.calendar import KIND as CALENDAR_KIND
 from engine.limits.calendar import CalendarWindow
 from engine.limits.decision import (
+    TAG,
     Decision,
     LimitRule,
     LimitState,
     Outcome,
     OutOfTime,
     Parameters,
+    is_tagged,
     numbers_of,
 )
 from engine.limits.log import KIND as LOG_KIND
@@ -45,12 +51,9 @@ from engine.limits.token_bucket import KIND as BUCKET_KIND
 from engine.limits.token_bucket import TokenBucket
 from engine.limits.windows import FixedWindow, SlidingWindow
 
-__all__ = ["TAG", "Amended", "Policy", "bare_rule", "rule_of"]
+__all__ = ["TAG", "Amended", "Policy", "bare_rule", "reader_of", "rule_of"]
 
 Policy = Literal["as-is", "proportional", "reset"]
-
-TAG = -1
-"""The mark of states that say what they were written under."""
 
 ALWAYS = 2**53
 
@@ -153,8 +156,19 @@ class Amended:
             return None
         if self.policy == "as-is" and self.rule.keeps(old):
             return bare
+        if isinstance(self.rule, TokenBucket) and isinstance(old, TokenBucket):
+            return self._refilled(self.rule, old, old.missing_ticks(bare, now), now)
         left = self._converted(old, old.left(bare, now))
         return self.rule.spent_at(self.limit - left, now)
+
+    def _refilled(
+        self, rule: TokenBucket, old: TokenBucket, missing: int, now: int
+    ) -> LimitState | None:
+        """From one bucket to another, of which ``missing`` ticks are missing."""
+        if self.policy == "proportional":
+            return rule.refilled(old.capacity, missing * rule.burst, now)
+        beyond = (rule.burst - old.burst) * old.interval
+        return rule.refilled(old.interval, beyond + missing, now)
 
     def _converted(self, old: LimitRule, left: int) -> int:
         if self.policy == "proportional":
@@ -166,19 +180,31 @@ class Amended:
     def _origin(self, state: LimitState) -> tuple[LimitRule, LimitState]:
         """By which rule it was written, and the state without that."""
         numbers = numbers_of(state)
-        if numbers[:1] != (TAG,) or len(numbers) < 6:
+        if not is_tagged(numbers):
             return rule_of(self.first), state
-        kind, quota, period, burst, *rest = numbers[1:]
-        bare = rest[0] if len(rest) == 1 else tuple(rest)
-        return rule_of((kind, quota, period, burst)), bare
+        try:
+            _, kind, quota, period, burst, *rest = numbers
+            old = rule_of((kind, quota, period, burst))
+        except ValueError:
+            raise TypeError(f"{state!r:.80} is a damaged state of a limit") from None
+        return old, rest[0] if len(rest) == 1 else tuple(rest)
 
     def _is_own(self, state: LimitState | None) -> bool:
         """Whether it was written under the rule's own parameters; as `bare` in Redis decides it."""
         numbers = () if state is None else numbers_of(state)
-        return numbers[:5] == self.tag if self.tag else numbers[:1] != (TAG,)
+        return numbers[:5] == self.tag if self.tag else not is_tagged(numbers)
 
     def _tagged(self, state: LimitState) -> LimitState:
         return (*self.tag, *numbers_of(state)) if self.tag else state
+
+
+def reader_of(rule: LimitRule, state: LimitState) -> LimitRule:
+    """The rule as it reads a tagged state: nothing that was spent is given away.
+
+    Raises TypeError for a state that nobody can read."""
+    if isinstance(rule, Amended) or not is_tagged(numbers_of(state)):
+        raise TypeError(f"{state!r:.80} is a damaged state of a limit")
+    return Amended(rule, rule.parameters)
 
 
 def bare_rule(rule: LimitRule) -> LimitRule:

@@ -25,7 +25,7 @@ from engine.limits.decision import (
     check_cost,
     check_rule,
     decide,
-    numbers_of,
+    marked,
 )
 
 __all__ = ["CALENDAR", "CalendarWindow"]
@@ -93,8 +93,8 @@ class CalendarWindow:
         return max(0, self.quota - self._spent(state, now)[1])
 
     def deadline(self, state: LimitState) -> int:
-        numbers = numbers_of(state)
-        return numbers[1] if _is_own(numbers) else 0
+        numbers = marked(state, CALENDAR, 3)
+        return numbers[1] if numbers else 0
 
     def spent_at(self, spent: int, now: int) -> LimitState | None:
         return (CALENDAR, self.end, spent) if spent and now >= self.start else None
@@ -104,11 +104,7 @@ class CalendarWindow:
 
     def _spent(self, state: LimitState | None, now: int) -> tuple[int, int]:
         """Until when what was spent counts, and how much that is at ``now``."""
-        numbers = () if state is None else numbers_of(state)
-        if not _is_own(numbers) or numbers[1] <= max(now, self.start):
+        numbers = None if state is None else marked(state, CALENDAR, 3)
+        if numbers is None or numbers[1] <= max(now, self.start):
             return self.end, 0
         return numbers[1], numbers[2]
-
-
-def _is_own(numbers: tuple[int, ...]) -> bool:
-    return len(numbers) == 3 and numbers[0] == CALENDAR

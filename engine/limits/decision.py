@@ -9,6 +9,7 @@ begin with a negative number, a *mark*, which no count and no instant can be.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple, Protocol
 
 from engine.errors import EngineError
@@ -18,6 +19,7 @@ __all__ = [
     "MAX_PERIOD",
     "MAX_REFILL",
     "NEVER",
+    "TAG",
     "Decision",
     "LimitRule",
     "LimitState",
@@ -25,9 +27,12 @@ __all__ = [
     "Outcome",
     "Parameters",
     "Saturated",
+    "bare_numbers",
     "check_cost",
     "check_rule",
     "decide",
+    "is_tagged",
+    "marked",
     "numbers_of",
 ]
 
@@ -37,8 +42,12 @@ NEVER = -1
 LimitState = int | tuple[int, ...] | bytes
 """What is stored per caller: integers, or their decimal text when it comes from a file.
 
-``take`` raises TypeError for anything else.
+What reads one raises TypeError for anything else, for a state that is damaged, and for a *tagged*
+one, which only `engine.limits.amended` reads.
 """
+
+TAG = -1
+"""The mark of states that say what they were written under."""
 
 MAX_LIMIT = 2**31 - 1
 MAX_PERIOD = 366 * 86_400 * 1_000_000
@@ -93,6 +102,9 @@ cost a fifth of a take.
 
 _new = tuple.__new__
 
+_TEXT = re.compile(rb"-?\d{1,16}(?: -?\d{1,16})*|-\d{1,19}")
+"""No rule writes a number of more digits: all of them are below 2**53. A counter may be."""
+
 
 def decide(
     allowed: bool, limit: int, remaining: int, retry_after: int, reset_after: int
@@ -146,14 +158,49 @@ class LimitRule(Protocol):
 
 
 def numbers_of(state: LimitState) -> tuple[int, ...]:
-    """Raises TypeError for what is no state, and ValueError for text that is no numbers."""
-    if isinstance(state, tuple):
+    """Raises TypeError for what no rule can have written."""
+    if isinstance(state, tuple) and state:
         return state
-    if isinstance(state, int):
+    if isinstance(state, int) and state < 2**53:
         return (state,)
-    if not isinstance(state, bytes):
-        raise TypeError(f"a {type(state).__name__} is no state of a limit")
-    return tuple(int(part) for part in state.split())
+    if isinstance(state, bytes) and _TEXT.fullmatch(state):
+        numbers = tuple(map(int, state.split(b" ")))
+        if _is_whole(numbers):
+            return numbers
+    raise TypeError(f"{state!r:.80} is no state of a limit")
+
+
+def bare_numbers(state: LimitState) -> tuple[int, ...]:
+    """Raises TypeError for a tagged state, too."""
+    numbers = numbers_of(state)
+    if is_tagged(numbers):
+        raise TypeError("the state was written under parameters of its own")
+    return numbers
+
+
+def is_tagged(numbers: tuple[int, ...]) -> bool:
+    """Whether a state says what it was written under. A number alone is no tag."""
+    return numbers[0] == TAG and len(numbers) > 1
+
+
+def marked(state: LimitState, mark: int, count: int | None = None) -> tuple[int, ...] | None:
+    """The numbers of a state with this mark; None if it is another algorithm's.
+
+    Raises TypeError if there are not ``count``; without one, if they are no pairs."""
+    numbers = bare_numbers(state)
+    if numbers[0] != mark:
+        return None
+    if len(numbers) != count and (count or len(numbers) < 3 or len(numbers) % 2 == 0):
+        raise TypeError(f"{state!r:.80} is a damaged state of a limit")
+    return numbers
+
+
+def _is_whole(numbers: tuple[int, ...]) -> bool:
+    """Of numbers that come from a text; the same bounds hold in Redis, see `_limits.lua`."""
+    first, *rest = numbers
+    if first < 0:
+        return first == TAG or not rest or min(rest) >= 0
+    return first < 2**53 and len(rest) < 3 and all(number in range(2**31) for number in rest)
 
 
 def check_rule(limit: int, period: int, most: int = MAX_LIMIT) -> None:

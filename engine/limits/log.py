@@ -22,7 +22,7 @@ from engine.limits.decision import (
     check_cost,
     check_rule,
     decide,
-    numbers_of,
+    marked,
 )
 
 __all__ = ["LOG", "MAX_LOG", "SlidingLog"]
@@ -94,8 +94,8 @@ class SlidingLog:
         return max(0, self.quota - sum(units for _, units in self._in_view(state, now)))
 
     def deadline(self, state: LimitState) -> int:
-        numbers = numbers_of(state)
-        return numbers[-2] + self.period if _is_own(numbers) else 0
+        numbers = marked(state, LOG)
+        return numbers[-2] + self.period if numbers else 0
 
     def spent_at(self, spent: int, now: int) -> LimitState | None:
         return (LOG, now, spent) if spent else None
@@ -105,8 +105,8 @@ class SlidingLog:
         return type(other) is SlidingLog
 
     def _in_view(self, state: LimitState | None, now: int) -> list[Entry]:
-        numbers = () if state is None else numbers_of(state)
-        if not _is_own(numbers):
+        numbers = None if state is None else marked(state, LOG)
+        if numbers is None:
             return []
         begins = now - self.period
         pairs = zip(numbers[1::2], numbers[2::2], strict=True)
@@ -132,7 +132,3 @@ class SlidingLog:
                 break
             wait, excess = instant + self.period - now, excess - units
         return wait
-
-
-def _is_own(numbers: tuple[int, ...]) -> bool:
-    return len(numbers) >= 3 and numbers[0] == LOG and len(numbers) % 2 == 1

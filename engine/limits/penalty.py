@@ -22,7 +22,7 @@ from engine.limits.decision import (
     check_cost,
     check_rule,
     decide,
-    numbers_of,
+    marked,
 )
 
 __all__ = ["PENALTY", "PenaltyBox"]
@@ -84,8 +84,8 @@ class PenaltyBox:
         return max(0, self.after - self._read(state, now)[2])
 
     def deadline(self, state: LimitState) -> int:
-        numbers = numbers_of(state)
-        return numbers[1] or numbers[2] + self.within if _is_own(numbers) else 0
+        numbers = marked(state, PENALTY, 4)
+        return (numbers[1] or numbers[2] + self.within) if numbers else 0
 
     def spent_at(self, spent: int, now: int) -> LimitState | None:
         return (PENALTY, 0, now, spent) if spent else None
@@ -103,8 +103,8 @@ class PenaltyBox:
         """Until when he is in the box, since when violations count, and how many there were.
 
         A clock that stepped back keeps nobody longer than the rule says."""
-        numbers = () if state is None else numbers_of(state)
-        if not _is_own(numbers):
+        numbers = None if state is None else marked(state, PENALTY, 4)
+        if numbers is None:
             return 0, now, 0
         _, until, since, count = numbers
         if until > now:
@@ -112,7 +112,3 @@ class PenaltyBox:
         if until or since + self.within <= now:
             return 0, now, 0
         return 0, min(since, now), count
-
-
-def _is_own(numbers: tuple[int, ...]) -> bool:
-    return len(numbers) == 4 and numbers[0] == PENALTY

@@ -18,10 +18,10 @@ from engine.limits.decision import (
     LimitState,
     Outcome,
     Parameters,
+    bare_numbers,
     check_cost,
     check_rule,
     decide,
-    numbers_of,
 )
 
 __all__ = ["TokenBucket"]
@@ -127,7 +127,7 @@ class TokenBucket:
 
     def _ticks(self, state: LimitState) -> int:
         """``full_at`` in this rule's ticks, rounded up: a change of rule gives nothing away."""
-        numbers = numbers_of(state)
+        numbers = bare_numbers(state)
         if len(numbers) == 2 or numbers[0] < 0:
             return 0  # another algorithm's: it cannot be converted
         whole, part, scale = numbers if len(numbers) == 3 else (numbers[0], 0, 1)
@@ -137,8 +137,9 @@ class TokenBucket:
         self, state: LimitState | None, now: int, by: int
     ) -> tuple[LimitState | None, int]:
         ticks = now * self.scale
-        before = ticks if state is None else max(self._ticks(state), ticks)
-        after = min(max(before + by * self.interval, ticks), ticks + self.capacity)
+        horizon = ticks + self.capacity
+        before = ticks if state is None else min(max(self._ticks(state), ticks), horizon)
+        after = min(max(before + by * self.interval, ticks), horizon)
         return (None, now) if after <= ticks else self._store(after)
 
     def left(self, state: LimitState, now: int) -> int:
@@ -151,6 +152,16 @@ class TokenBucket:
 
     def spent_at(self, spent: int, now: int) -> LimitState | None:
         return self._store(now * self.scale + spent * self.interval)[0] if spent else None
+
+    def refilled(self, full: int, missing: int, now: int) -> LimitState | None:
+        """The state of a caller who has all but ``missing / full`` tokens, rounded in nobody's
+        favour by less than a tick. None: full."""
+        ticks = -(-missing * self.interval // full)
+        return self._store(now * self.scale + ticks)[0] if ticks > 0 else None
+
+    def missing_ticks(self, state: LimitState, now: int) -> int:
+        """Never more than an empty bucket's."""
+        return min(max(0, self._ticks(state) - now * self.scale), self.capacity)
 
     def keeps(self, other: LimitRule) -> bool:
         """An instant says how long it takes, by the old rate, and not how many are missing."""

@@ -17,10 +17,10 @@ from engine.limits.decision import (
     LimitState,
     Outcome,
     Parameters,
+    bare_numbers,
     check_cost,
     check_rule,
     decide,
-    numbers_of,
 )
 
 __all__ = ["FixedWindow", "SlidingWindow"]
@@ -30,7 +30,7 @@ _new = tuple.__new__
 
 def own(state: LimitState, count: int) -> tuple[int, ...] | None:
     """The numbers of a state, or None if it is another algorithm's: that cannot be converted."""
-    numbers = numbers_of(state)
+    numbers = bare_numbers(state)
     return numbers if len(numbers) == count and numbers[0] >= 0 else None
 
 
@@ -81,8 +81,11 @@ class FixedWindow(_Window):
                 seen, spent = state  # type: ignore[misc]  # a tuple, nearly always
             except (TypeError, ValueError):
                 seen, spent = own(state, 2) or (window, 0)
-            if seen < window:
-                spent = 0
+            if seen != window:
+                if seen < 0 or type(state) is bytes:  # two of them look like two numbers
+                    seen, spent = own(state, 2) or (window, 0)
+                if seen < window:
+                    spent = 0
         after = spent + cost
         if after <= quota and cost > 0:
             decision = _new(Decision, (True, quota, quota - after, 0, ends - now))
@@ -147,8 +150,11 @@ class SlidingWindow(_Window):
                 seen, previous, current = state  # type: ignore[misc]  # a tuple, nearly always
             except (TypeError, ValueError):
                 seen, previous, current = own(state, 3) or (window, 0, 0)
-            if seen < window:
-                previous, current = (current if seen == window - 1 else 0), 0
+            if seen != window:
+                if seen < 0 or type(state) is bytes:  # three of them look like numbers
+                    seen, previous, current = own(state, 3) or (window, 0, 0)
+                if seen < window:
+                    previous, current = (current if seen == window - 1 else 0), 0
         left = ((quota - current) * period - previous * in_view) // period
         if 0 < cost <= left:
             decision = _new(Decision, (True, quota, left - cost, 0, in_view + period))

@@ -209,3 +209,21 @@ async def test_a_penalty_box_opens_when_its_time_is_over(store: Store) -> None:
     assert (await take(b"other", RULES[0], 0)).remaining == RULES[0].limit
     await store.advance(10 * SECOND)
     assert (await take(b"k", box, 0)).allowed
+
+
+async def test_who_has_not_heard_of_a_change_yet_gives_nothing_away(backend: Backend) -> None:
+    """While the news is on its way, two processes take from one caller by two rules."""
+    old, new = TokenBucket(5, 3600 * SECOND, 5), TokenBucket(7, 3600 * SECOND, 7)
+    first, later = old, Amended(new, old.parameters)
+    got = [(await backend.buckets.take(b"k", rule)).allowed for rule in [first, later] * 10]
+    assert sum(got) == 5
+
+
+async def test_who_comes_under_two_rates_by_turns_still_regains(store: Store) -> None:
+    rates = TokenBucket(1, SECOND, 5), TokenBucket(2, SECOND, 5)
+    rules = [Amended(rate, rates[0].parameters) for rate in rates]
+    got = 0
+    for turn in range(200):
+        got += (await store.backend.buckets.take(b"k", rules[turn % 2])).allowed
+        await store.advance(SECOND // 10)
+    assert 20 <= got <= 45

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.clock import ManualClock
+from engine.clock import MINUTE, SECOND, ManualClock
 from engine.engine import Engine
-from engine.limits import CalendarWindow, LimitRule, SlidingLog, SlidingWindow
+from engine.limits import (
+    CalendarWindow,
+    FixedWindow,
+    LimitRule,
+    SlidingLog,
+    SlidingWindow,
+    TokenBucket,
+)
 from tests.engine.test_limits import KEY, rules, traffic
+
+BY_HAND: list[LimitRule] = [
+    TokenBucket(5, SECOND, 5),
+    FixedWindow(5, SECOND),
+    SlidingWindow(5, SECOND),
+    SlidingLog(5, SECOND),
+]
 
 
 @given(rules, traffic, st.lists(st.integers(-30, 30), max_size=20))
@@ -48,3 +63,13 @@ def test_what_another_algorithm_left_is_nothing_to_a_log_even_if_it_lies_ahead()
     engine.buckets.take(KEY, CalendarWindow(5, clock(), clock() + 9))
     assert not engine.buckets.take(KEY, rule, 2).allowed
     assert engine.buckets.take(KEY, rule).allowed
+
+
+@pytest.mark.parametrize("rule", BY_HAND, ids=str)
+def test_what_is_given_back_after_the_clock_stepped_back_is_not_lost(rule: LimitRule) -> None:
+    clock = ManualClock()
+    engine = Engine(clock)
+    engine.buckets.take(KEY, rule, 5)
+    clock.advance(-MINUTE)
+    assert engine.buckets.take(KEY, rule, 0).remaining == 0
+    assert engine.buckets.adjust(KEY, rule, -3).remaining == 3

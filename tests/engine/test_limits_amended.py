@@ -161,3 +161,50 @@ def test_a_calendar_window_counts_until_its_end_and_says_when_it_is_another() ->
     clock.advance(-1)  # the clock steps back: what was spent is spent
     assert engine.buckets.take(KEY, today, 3).allowed is False
     assert engine.buckets.take(KEY, today, 0).remaining == 2
+
+
+@pytest.mark.parametrize("policy", ["as-is", "proportional"])
+@pytest.mark.parametrize(
+    "rates", [((1, SECOND, 5), (2, SECOND, 5)), ((3, 2 * SECOND, 4), (7, 3 * SECOND, 9))]
+)
+def test_who_comes_under_two_rates_by_turns_regains_at_the_slower_one_at_least(
+    policy: Policy, rates: tuple[tuple[int, int, int], tuple[int, int, int]]
+) -> None:
+    """P2: parts of a token are kept, however often it is asked which rate holds."""
+    clock = ManualClock()
+    engine = Engine(clock)
+    one, other = (TokenBucket(*rate) for rate in rates)
+    start, got = clock(), 0
+    for turn in range(2_000):
+        rule = Amended((one, other)[turn % 2], one.parameters, policy)
+        got += engine.buckets.take(KEY, rule).allowed
+        clock.advance(SECOND // 10)
+    elapsed = clock() - start
+    slow, fast = sorted(elapsed * rule.quota // rule.period for rule in (one, other))
+    # In proportion, what the smaller one regains counts for more in the larger one.
+    most = max(one.burst, other.burst) / min(one.burst, other.burst) if policy != "as-is" else 1
+    assert slow - 1 <= got <= fast * most + max(one.burst, other.burst)
+
+
+@given(
+    st.builds(TokenBucket, counts, periods, counts),
+    st.builds(TokenBucket, counts, periods, counts),
+    st.integers(1, 60),
+    st.integers(0, SECOND),
+)
+def test_there_and_back_again_gives_nothing(
+    one: TokenBucket, other: TokenBucket, cost: int, pause: int
+) -> None:
+    clock = ManualClock()
+    engine = Engine(clock)
+    engine.buckets.take(KEY, one, min(cost, one.burst))
+    clock.advance(pause)
+    before = engine.buckets.take(KEY, one, 0)
+    for rule in (other, one):  # what is refused spends nothing, and stores what it has become
+        engine.buckets.take(KEY, Amended(rule, one.parameters), rule.burst + 1)
+    after = engine.buckets.take(KEY, Amended(one, one.parameters), 0)
+    assert after.remaining <= before.remaining
+    if other.burst >= one.burst:
+        # Twice rounded up by less than a tick of theirs.
+        ticks = 2 + one.interval / other.interval
+        assert 0 <= after.reset_after - before.reset_after <= 2 + ticks / one.scale

@@ -32,6 +32,7 @@ from realtime.backends.base import (
     TokenBucket,
     WrongType,
 )
+from tests.engine.test_limits_damaged import BUCKET, DAMAGED, LIMITS
 from tests.redis.pair import Pair
 
 KEY = b"rl:r:{k}"
@@ -262,17 +263,54 @@ def test_a_part_of_a_microsecond_is_converted_to_the_last_tick(
     pair.check_contents()
 
 
-@pytest.mark.parametrize("state", [b"", b"?", b"1 2 x", b"1_0", b"+1"])
-def test_what_no_rule_wrote_is_refused_and_left_alone(pair: Pair, state: bytes) -> None:
+ASK: dict[str, Any] = {
+    "take": lambda buckets, rule: buckets.take(KEY, rule),
+    "look": lambda buckets, rule: buckets.take(KEY, rule, 0),
+    "take all": lambda buckets, rule: buckets.take_all([Take(b"a", BUCKET), Take(KEY, rule)]),
+    "adjust": lambda buckets, rule: buckets.adjust(KEY, rule, -1),
+}
+
+
+@pytest.mark.parametrize("how", ASK)
+def test_what_no_rule_wrote_is_refused_and_left_alone(pair: Pair, how: str) -> None:
     """Nothing may be spent from it: a decision that is not stored would let everything pass."""
-    pair.client.set(KEY, state)
-    for call in (
-        pair.redis.buckets.take(KEY, TokenBucket(5, SECOND, 5)),
-        pair.redis.buckets.take_all([Take(KEY, TokenBucket(5, SECOND, 5))]),
-    ):
-        with pytest.raises(WrongType):
-            pair.run(call)
-    assert pair.client.get(KEY) == state
+    for rule, state in DAMAGED:
+        if isinstance(rule, PenaltyBox) and how == "adjust":
+            continue  # it never is
+        written = text(state)
+        pair.client.set(KEY, written)
+        with pytest.raises(WrongType) as refused:
+            pair.run(ASK[how](pair.redis.buckets, rule))
+            raise AssertionError(f"{rule} has read {state!r}")
+        assert refused.value.key == KEY
+        assert pair.client.get(KEY) == written
+        assert pair.client.exists(b"a") == 0
+
+
+def test_what_is_damaged_to_one_is_another_ones_to_others_in_both_stores(pair: Pair) -> None:
+    states = {text(state) for _, state in DAMAGED if text(state)[:1] == b"-"}
+    for rule in dict.fromkeys(rule for rule, _ in DAMAGED):
+        for state in sorted(states):
+            for call in ASK.values():
+                pair.reset()
+                put(pair, KEY, state)
+                if not isinstance(rule, PenaltyBox):
+                    ask(lambda rule=rule, call=call: call(pair.buckets, rule))
+                pair.check_contents()
+
+
+@pytest.mark.parametrize("rule", LIMITS, ids=str)
+def test_a_rule_that_does_not_know_of_its_change_gives_nothing_away(
+    pair: Pair, rule: LimitRule
+) -> None:
+    changed = Amended(FixedWindow(7, MAX_PERIOD), SlidingLog(1, 1).parameters)
+    for call in ASK.values():
+        pair.reset()
+        pair.buckets.take(KEY, changed, 7)
+        call(pair.buckets, rule)
+        for reader in (changed, rule, changed):
+            pair.buckets.take(KEY, reader)
+            pair.check_contents()
 
 
 def test_another_type_is_refused(pair: Pair) -> None:

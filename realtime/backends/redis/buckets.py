@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from engine.limits import LimitState, bare_rule, numbers_of
+from engine.limits import LimitState, bare_rule, numbers_of, reader_of
 from realtime.backends.base import (
     Amended,
     BackendUnavailable,
@@ -54,6 +54,8 @@ ALGORITHMS = {
     PenaltyBox: b"penalty_box",
 }
 
+T = TypeVar("T")
+
 Swap = tuple[bytes, bytes, bytes, bytes]
 """(key, the state it had, the one it gets, its deadline), see `bucket_swap.lua`."""
 
@@ -71,7 +73,7 @@ class Buckets:
         else:
             now, *state = await self._calls.run(LOOK, [key])
         if len(state) == 1:
-            return rule.take(_state(key, state[0]), now, cost)[0]
+            return _take(key, rule, _state(key, state[0]), now, cost)[0]
         if not state:
             raise _not_a_state(key)
         return (await self._take_by_swap([(key, rule, cost)], even_if_refused=True))[0]
@@ -86,8 +88,8 @@ class Buckets:
             words += (b"%d" % numbers.setdefault(key, len(numbers) + 1), *_words(rule, cost))
         keys = list(numbers)
         now, *answer = await self._calls.run(TAKE_ALL, keys, *words)
-        if not answer:
-            raise _not_a_state(keys[0])
+        if isinstance(answer[0], int):
+            raise _not_a_state(keys[answer[0] - 1])
         if len(answer) > 1:
             return await self._take_by_swap(takes)
         states = {key: _state(key, text) for key, text in zip(keys, answer[0], strict=True)}
@@ -96,7 +98,7 @@ class Buckets:
     async def adjust(self, key: bytes, rule: LimitRule, by: int) -> Decision:
         for _ in range(TRIES):
             now, text = await self._calls.run(LOOK, [key])
-            after, deadline = rule.adjusted(_state(key, text), now, by)
+            after, deadline = _adjusted(key, rule, _state(key, text), now, by)
             if after is not None and deadline > now:
                 swap = _swap(key, text, after, deadline)
             else:
@@ -143,11 +145,37 @@ def _decide(
     stored: dict[bytes, tuple[LimitState, int]] = {}
     for key, rule, cost in takes:
         state = stored[key][0] if key in stored else states[key]
-        decision, after, deadline = rule.take(state, now, cost)
+        decision, after, deadline = _take(key, rule, state, now, cost)
         decisions.append(decision)
         if after is not None:
             stored[key] = after, deadline
     return decisions, stored
+
+
+def _take(
+    key: bytes, rule: LimitRule, state: LimitState | None, now: int, cost: int
+) -> tuple[Decision, LimitState | None, int]:
+    return _read(key, rule, state, lambda reader: reader.take(state, now, cost))
+
+
+def _adjusted(
+    key: bytes, rule: LimitRule, state: LimitState | None, now: int, by: int
+) -> tuple[LimitState | None, int]:
+    return _read(key, rule, state, lambda reader: reader.adjusted(state, now, by))
+
+
+def _read(
+    key: bytes, rule: LimitRule, state: LimitState | None, ask: Callable[[LimitRule], T]
+) -> T:
+    """What the rule answers, or whoever reads a state that it does not. Raises WrongType."""
+    try:
+        return ask(rule)
+    except TypeError:
+        assert state is not None
+    try:
+        return ask(reader_of(rule, state))
+    except TypeError:
+        raise _not_a_state(key) from None
 
 
 def _swap(key: bytes, before: bytes | None, after: LimitState, deadline: int) -> Swap:
@@ -190,9 +218,8 @@ def _numbers(rule: LimitRule, cost: int) -> tuple[int, ...]:
 
 def _tag(rule: LimitRule) -> bytes:
     """See `bare` in `_limits.lua`."""
-    if not isinstance(rule, Amended):
-        return b"-"
-    return b"".join([b"%d " % number for number in rule.tag])
+    tag = rule.tag if isinstance(rule, Amended) else ()
+    return b"".join([b"%d " % number for number in tag])
 
 
 def _span(rule: LimitRule, bare: LimitRule) -> tuple[bytes, bytes]:
@@ -210,11 +237,9 @@ def _state(key: bytes, text: bytes | None) -> LimitState | None:
     if text is None:
         return None
     try:
-        numbers = tuple(map(int, text.split()))
-    except ValueError:
+        numbers = numbers_of(text)
+    except TypeError:
         raise _not_a_state(key) from None
-    if not numbers:
-        raise _not_a_state(key)
     return numbers[0] if len(numbers) == 1 else numbers
 
 

@@ -1,14 +1,20 @@
 -- What `take` of the rules in engine/limits would store: the same integers, within doubles,
 -- which are exact up to 2^53. Products outgrow that; so instants are counted in microseconds and
 -- a part of one (fewer than 2^31 ticks), and products are divided before they are compared.
--- The first number of a state is below 2^53, the others are below 2^31: no rule writes more. What
--- begins with a negative number is another algorithm's (engine/limits/decision.py).
+-- The first number of a state is below 2^53, the others are below 2^31: what has larger ones is no
+-- state. What begins with a mark, a negative number, is another algorithm's; there all numbers have
+-- at most 16 digits (engine/limits/decision.py). So is a negative number alone, which none wrote.
 --
 -- Each rule answers: whether the cost is allowed (nil: the state is none), the text to store (nil:
 -- nothing), the microsecond at which it may be forgotten.
 
-local MARKED = '^%-%d+ [%d %-]*%d$'
-local ONE, TWO, THREE = '^(%-?%d+)$', '^(%-?%d+) (%-?%d+)$', '^(%-?%d+) (%-?%d+) (%-?%d+)$'
+local ONE, TWO, THREE = '^(%d+)$', '^(%d+) (%d+)$', '^(%d+) (%d+) (%d+)$'
+local TOO_LONG = string.rep('%d', 17)
+
+local function is_marked(state)
+  return string.find(state, '^%-%d+ [%d ]*%d$') and not string.find(state, '  ', 1, true)
+    and not string.find(state, TOO_LONG)
+end
 
 -- The numbers of a state, nil if it is none. Nearly always it is one of the rule's own.
 local function numbers_of(state, own)
@@ -17,10 +23,14 @@ local function numbers_of(state, own)
     a, b, c = string.match(state, THREE)
     if not a then
       a, b = string.match(state, TWO)
-      a = a or string.match(state, ONE) or (string.match(state, MARKED) and -1)
+      a = a or string.match(state, ONE)
+        or ((is_marked(state) or string.find(state, '^%-%d+$')) and -1)
     end
   end
-  return tonumber(a), tonumber(b), tonumber(c)
+  a, b, c = tonumber(a), tonumber(b), tonumber(c)
+  if a and a < 2 ^ 53 and (b or 0) < 2 ^ 31 and (c or 0) < 2 ^ 31 then
+    return a, b, c
+  end
 end
 
 -- ceil(a * b / c), exactly, for a below 2^35 and b, c below 2^45: long division, seven bits of `a`
@@ -158,13 +168,20 @@ end
 local function sliding_log(now, state, quota, period, cost)
   local entries, spent, newest = {}, 0, 0
   if state and string.sub(state, 1, 3) == '-2 ' then
-    for instant, units in string.gmatch(state, ' (%d+) (%d+)') do
-      newest = tonumber(instant)
+    local read = 3
+    for from, instant, units, to in string.gmatch(state, '() (%d+) (%d+)()') do
+      if from ~= read or #instant > 16 or #units > 16 then
+        return nil
+      end
+      read, newest = to, tonumber(instant)
       if newest > now - period then
         entries[#entries + 1] = math.min(newest, now)
         entries[#entries + 1] = tonumber(units)
         spent = spent + tonumber(units)
       end
+    end
+    if read <= #state then
+      return nil
     end
   elseif state and not numbers_of(state, ONE) then
     return nil
@@ -181,10 +198,12 @@ local function sliding_log(now, state, quota, period, cost)
 end
 
 -- The three numbers after a mark; 0 for each if it is another algorithm's, nil if it is no state.
-local function marked(state, own)
-  local a, b, c = string.match(state, own)
-  if a then
-    return tonumber(a), tonumber(b), tonumber(c)
+local function marked(state, mark, own)
+  if string.sub(state, 1, #mark) == mark then
+    local a, b, c = string.match(state, own)
+    if a and not string.find(state, TOO_LONG) then
+      return tonumber(a), tonumber(b), tonumber(c)
+    end
   elseif numbers_of(state, ONE) then
     return 0, 0, 0
   end
@@ -193,7 +212,7 @@ end
 local function calendar_window(now, state, quota, start, cost, ends)
   local counts_until, spent = ends, 0
   if state then
-    counts_until, spent = marked(state, '^%-3 (%d+) (%d+)$')
+    counts_until, spent = marked(state, '-3 ', '^%-3 (%d+) (%d+)$')
     if not counts_until then
       return nil
     elseif counts_until <= math.max(now, start) then
@@ -212,7 +231,7 @@ end
 local function penalty_box(now, state, after, within, cost, duration)
   local out, since, count = 0, now, 0
   if state then
-    out, since, count = marked(state, '^%-4 (%d+) (%d+) (%d+)$')
+    out, since, count = marked(state, '-4 ', '^%-4 (%d+) (%d+) (%d+)$')
     if not out then
       return nil
     elseif out > now then
@@ -246,8 +265,8 @@ local RULES = {
 -- under the rule's first parameters begin with: see engine/limits/amended.py. False if it was written
 -- under others than the rule's: what that means, the engine's own arithmetic has to say.
 local function bare(state, tag)
-  if not state or tag == '-' then
-    return state or nil
+  if not state then
+    return nil
   elseif tag == '' then
     return string.sub(state, 1, 3) ~= '-1 ' and state
   end
