@@ -142,7 +142,7 @@ class LimitRule(Protocol):
         Never below empty and never above full; None is full."""
 
     def next_after(self, decision: Decision) -> int:
-        """Microseconds after which ``remaining`` will have grown; 0 if it is full."""
+        """Microseconds after which ``remaining`` will have grown, never too few; 0 if full."""
 
     def left(self, state: LimitState, now: int) -> int:
         """How much of this rule's own state remains at ``now``."""

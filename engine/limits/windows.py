@@ -168,12 +168,18 @@ class SlidingWindow(_Window):
         return refusal, None, 0
 
     def next_after(self, decision: Decision) -> int:
-        # The estimate sinks all the time; by then it has sunk by one at the slowest.
-        return (
-            0
-            if decision.remaining >= self.quota
-            else min(decision.reset_after, max(1, -(-self.period // self.quota)))
-        )
+        """At the latest by then: how much either window has spent, a decision does not say.
+
+        If this one has spent anything, it may be all of it: that stays until the next one."""
+        missing = self.quota - decision.remaining
+        if missing <= 0:
+            return 0
+        in_view, sinking = decision.reset_after - self.period, self.period
+        if in_view <= 0:  # it has spent nothing
+            in_view, sinking = 0, decision.reset_after
+        latest = in_view - (-sinking // missing)
+        # What was refused fits no sooner than one more does.
+        return min(latest, decision.retry_after) if decision.retry_after > 0 else latest
 
     def _reset_after(self, previous: int, current: int, in_view: int) -> int:
         if current:

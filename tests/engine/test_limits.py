@@ -165,22 +165,39 @@ def _check_retry(
     clock.advance(-retry_after)
 
 
-@given(rules, st.integers(0, 50), st.integers(0, 5 * SECOND))
-def test_next_after_is_when_more_is_there(rule: LimitRule, cost: int, pause: int) -> None:
+@given(rules, traffic, st.integers(0, 50))
+def test_by_next_after_more_is_there(
+    rule: LimitRule, steps: list[tuple[int, int]], cost: int
+) -> None:
     clock = ManualClock()
     engine = Engine(clock)
-    engine.buckets.take(KEY, rule, min(cost, rule.limit))
-    clock.advance(pause)
-    look = engine.buckets.take(KEY, rule, 0)
-    wait = rule.next_after(look)
-    if look.remaining == rule.limit:
-        assert wait == 0
-        return
-    assert wait > 0
-    clock.advance(wait)
-    assert engine.buckets.take(KEY, rule, 0).remaining > look.remaining or isinstance(
-        rule, SlidingWindow
-    )
+    for pause, spent in steps:
+        clock.advance(pause)
+        engine.buckets.take(KEY, rule, min(spent, rule.limit))
+    for asked in (0, cost):
+        decision = engine.buckets.take(KEY, rule, asked)
+        wait = rule.next_after(decision)
+        if decision.remaining == rule.limit:
+            assert wait == 0
+            continue
+        assert 0 < wait <= decision.reset_after
+        assert decision.retry_after <= 0 or wait <= decision.retry_after or cost > 1
+        clock.advance(wait - 1)
+        if isinstance(rule, FixedWindow):  # a decision says all that there is
+            assert engine.buckets.take(KEY, rule, 0).remaining == decision.remaining
+        clock.advance(1)
+        assert engine.buckets.take(KEY, rule, 0).remaining > decision.remaining
+        clock.advance(-wait)
+
+
+def test_one_window_s_worth_that_was_just_spent_stays_until_the_next_one() -> None:
+    clock = ManualClock()
+    engine, rule = Engine(clock), SlidingWindow(5, 10 * SECOND)
+    clock.now = clock.now // rule.period * rule.period
+    assert rule.next_after(engine.buckets.take(KEY, rule, 5)) == 12 * SECOND
+    assert rule.next_after(engine.buckets.take(KEY, rule)) == 12 * SECOND
+    clock.advance(15 * SECOND)
+    assert rule.next_after(engine.buckets.take(KEY, rule, 0)) == -(-5 * SECOND // 3)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 6)), max_size=6), rules)
