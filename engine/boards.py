@@ -88,8 +88,8 @@ class Boards(BoardSeasons):
     def adapt(self, key: bytes, ranking: Ranking, start: int) -> int | None:
         """Bring what is there in line with rules that have changed, a slice at a time.
 
-        Answers where to go on, None at the end. Begin at 0. Safe to begin anew at any time.
-        O(SLICE log n)."""
+        Answers where to go on, None at the end. Begin at 0. Safe to begin anew at any time, and
+        while others submit by the rules of before: that does not make it longer. O(SLICE log n)."""
         now = self._core.clock()
         board = self._core.keyspace.typed(key, now, SortedSet, "zset")
         if board is None:
@@ -104,13 +104,15 @@ class Boards(BoardSeasons):
             board.forget_distinct()
         if ranking.ties == "member" and isinstance(board, PlacedSet) and board.placed:
             self._entries.forget_places(key, board, SLICE)
-            return start
+            if board.placed:
+                return start
         board = self._entries.as_wanted(key, board, ranking)  # by now that is cheap
-        if self._entries.trim(key, board, ranking, now, SLICE):
+        self._entries.trim(key, board, ranking, now, SLICE)
+        if ranking.max_entries is not None and len(board) > ranking.max_entries:
             return start
         if ranking.entry_ttl is None:
             return None
-        return self._give_deadlines(key, ranking.entry_ttl, board, start, now)
+        return self._give_deadlines(key, ranking.entry_ttl, board, max(start, 0), now)
 
     def _give_deadlines(
         self, key: bytes, ttl: int, board: SortedSet, start: int, now: int

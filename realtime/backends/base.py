@@ -26,6 +26,7 @@ from engine.errors import EngineError, NotAnInteger, OutOfBounds, SeasonOver, Wr
 from engine.sessions import Patched
 from engine.sessions import StoredSession as Session
 from realtime.backends.base_boards import (
+    UNHEARD,
     Board,
     Closed,
     Entry,
@@ -92,6 +93,7 @@ __all__ = [
     "MAX_LOG",
     "MAX_PERIOD",
     "NEVER",
+    "UNHEARD",
     "Amended",
     "Backend",
     "BackendUnavailable",

@@ -21,6 +21,7 @@ from engine.seasons import Closed, Season
 from engine.standings import EntryPosition, Histogram, Onward, bounds_between, index_at
 
 __all__ = [
+    "UNHEARD",
     "Board",
     "Closed",
     "Entry",
@@ -42,6 +43,10 @@ __all__ = [
     "counting_score",
     "index_at",
 ]
+
+
+UNHEARD = -1
+"""Where ``adapt`` begins if others may not have heard of its rules in time."""
 
 
 class Board(NamedTuple):
@@ -144,7 +149,9 @@ class SortedSets(SortedSetReads, Protocol):
     async def adapt(self, board: Board, start: int) -> int | None:
         """Bring what is there in line with rules that have changed, a slice at a time.
 
-        Answers where to go on, None at the end. Begin at 0; to begin anew does no harm."""
+        Answers where to go on, None at the end. Begin at 0; to begin anew does no harm. Begin at
+        `UNHEARD` if others may meanwhile have brought in entries by rules that know neither places
+        nor dense ranks: what they left out is made up for."""
 
     async def season(self, board: Board) -> tuple[Season | None, int]:
         """The season the board is in, if it has seasons, and the store's time."""

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
-from realtime.backends.base import Board, Ranking
+from realtime.backends.base import UNHEARD, Board, Ranking
 from realtime.backends.keys import SEASONS
 from realtime.errors import Conflict, InvalidInput
 from realtime.services.boardrules import fields_of, ranking_of, seasons_of
@@ -99,9 +99,8 @@ class BoardSetup(BoardReads):
         was, ranking = old.target.ranking, new.target.ranking
         if was.entry_ttl != ranking.entry_ttl:
             await self._adapt(_for_good(new))
-        if not self._alone and _is_indexed_anew(was, ranking):
-            await self._adapt(Board(new.target.key, _indexed_as(was, ranking)))
-        await self._adapt(new.target)
+        is_late = not self._alone and _is_indexed_anew(was, ranking)
+        await self._adapt(new.target, UNHEARD if is_late else 0)
         await self._schedule(new)
         self._changed(new.name)
 
@@ -144,10 +143,11 @@ class BoardSetup(BoardReads):
             await self.archives.delete(found.name, season)
         await self._values.delete(found.target.key + SEASONS)
 
-    async def _adapt(self, target: Board) -> None:
-        start: int | None = 0
-        while (start := await self._sets.adapt(target, start or 0)) is not None:
+    async def _adapt(self, target: Board, start: int = 0) -> None:
+        at = await self._sets.adapt(target, start)
+        while at is not None:
             await give_way()
+            at = await self._sets.adapt(target, at)
 
 
 def _for_good(found: Configured) -> Board:
@@ -183,14 +183,4 @@ def _is_indexed_anew(was: Ranking, ranking: Ranking) -> bool:
     """Whether entries are found by what those who go by the old rules do not keep."""
     return (was.ties, ranking.ties) == ("member", "first") or (
         was.ranks != "dense" and ranking.ranks == "dense"
-    )
-
-
-def _indexed_as(was: Ranking, ranking: Ranking) -> Ranking:
-    """The rules, but for those that want an index which the ones before did not."""
-    is_dense = ranking.ranks == "dense" and was.ranks != "dense"
-    return replace(
-        ranking,
-        ties="first" if was.ties == ranking.ties == "first" else "member",
-        ranks="ordinal" if is_dense else ranking.ranks,
     )

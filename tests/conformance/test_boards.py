@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine.clock import SECOND
-from realtime.backends.base import Backend, Board, Ranking, Submit, WrongType
+from realtime.backends.base import UNHEARD, Backend, Board, Ranking, Submit, WrongType
 from realtime.backends.keys import META
 from tests.conformance.conftest import LAG, Store
 
@@ -26,9 +26,9 @@ async def names(backend: Backend, board: Board) -> list[bytes]:
     return [entry.member for entry in page.entries]
 
 
-async def adapt(backend: Backend, board: Board) -> int:
+async def adapt(backend: Backend, board: Board, begin: int = 0) -> int:
     """To its end; in how many slices."""
-    slices, at = 0, 0
+    slices, at = 0, begin
     while at is not None:
         at = await backend.sorted_sets.adapt(board, at)  # type: ignore[assignment]
         slices += 1
@@ -115,7 +115,7 @@ async def test_places_are_forgotten_a_slice_at_a_time(backend: Backend) -> None:
     await fill(backend, first)
     order = await names(backend, first)
     assert order[:2] == [b"m0002", b"m0005"]
-    assert await adapt(backend, board()) > 2
+    assert await adapt(backend, board()) > 1
     assert (await names(backend, board()))[:2] == [b"m2498", b"m2495"]
     await adapt(backend, first)
     await backend.sorted_sets.submit(first, [Submit(b"0", 2.0)])
@@ -129,6 +129,19 @@ async def test_the_surplus_goes_a_slice_at_a_time(backend: Backend) -> None:
     assert await adapt(backend, board(ties="first", max_entries=10)) > 2
     assert await names(backend, board(ties="first")) == [b"m%04d" % n for n in range(2, 32, 3)]
     assert await adapt(backend, board(ties="first", max_entries=10)) == 1
+
+
+@pytest.mark.parametrize("ranks", ["ordinal", "dense"])
+async def test_what_others_may_have_left_out_is_made_up_for(backend: Backend, ranks: str) -> None:
+    """Where there is nothing to make up for, nothing changes."""
+    rules = board(ties="first", ranks=ranks, entry_ttl=SECOND)
+    await fill(backend, rules)
+    before = await backend.sorted_sets.page(rules, 0, MANY)
+    await adapt(backend, rules, UNHEARD)
+    assert await backend.sorted_sets.page(rules, 0, MANY) == before
+    await backend.sorted_sets.submit(rules, [Submit(b"m0000", 2.5)])
+    (best, *_) = (await backend.sorted_sets.page(rules, 0, 2)).entries
+    assert (best.rank, best.member) == (1, b"m0000")
 
 
 async def test_there_is_nothing_to_adapt_where_there_is_nothing(backend: Backend) -> None:

@@ -106,6 +106,38 @@ async def test_rules_that_change_hold_from_the_next_slice_on() -> None:
     assert KEY not in engine.keyspace.deadlines
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Ranking(ties="first", keep="latest"), Ranking()),
+        (Ranking(), Ranking(max_entries=10)),
+        (Ranking(), timed(60)),
+    ],
+)
+async def test_scores_that_never_stop_coming_do_not_hold_a_change_up(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, before: Ranking, after: Ranking
+) -> None:
+    """What has been seen to is not begun anew for the sake of what came in meanwhile."""
+    await stage.boards.configure("b", before)
+    await fill(stage, *range(20))
+    adapt, came = stage.backend.sorted_sets.adapt, 0
+
+    async def come() -> None:
+        """By the rules that hold, before every slice."""
+        nonlocal came
+        came += 1
+        assert came < 50, "it has no end"
+        await stage.boards.submit("b", [Submit(b"new%d" % came, came), Submit(b"m1", came)])
+
+    async def interrupted(board: Board, start: int) -> int | None:
+        await come()
+        return await adapt(board, start)
+
+    monkeypatch.setattr(stage.backend.sorted_sets, "adapt", interrupted)
+    await stage.boards.configure("b", after)
+    assert await stage.boards.rules("b") == after
+
+
 async def configured_past(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, ranking: Ranking, *late: tuple[str, float]
 ) -> None:
