@@ -32,6 +32,11 @@ class Hashes:
         record = self.live(key, self._core.clock())
         return None if record is None else dict(record)
 
+    def fields(self, key: bytes, names: Sequence[bytes]) -> list[bytes | None]:
+        """Some fields of the record, None where there is none. O(names). Raises WrongType."""
+        record = self.live(key, self._core.clock()) or {}
+        return [record.get(name) for name in names]
+
     def put(self, key: bytes, fields: Mapping[bytes, bytes]) -> None:
         """Replace the whole record, whatever was there; it never expires. O(fields)."""
         self.delete_then_set(key, fields, None)
@@ -42,6 +47,34 @@ class Hashes:
         self.remove(key, removals, now)
         if changes:
             self.update(key, changes, now)
+
+    def commit(
+        self,
+        key: bytes,
+        seen: Mapping[bytes, bytes | None],
+        changes: Mapping[bytes, bytes],
+        present: bytes | None,
+        values: Mapping[bytes, bytes],
+        gone: Sequence[bytes],
+    ) -> bool:
+        """Set fields, and strings beside the record, and delete other keys; but only if the fields
+        ``seen`` are as they were seen, None for absent, and there is a value under ``present``.
+
+        Whether that was so. O(what is named). Raises WrongType."""
+        core, now = self._core, self._core.clock()
+        record = self.live(key, now) or {}
+        if any(record.get(name) != text for name, text in seen.items()):
+            return False
+        if present is not None and core.keyspace.get(present, now) is None:
+            return False
+        if changes:
+            self.update(key, changes, now)
+        for name, value in values.items():
+            core.put_string(name, value, None)
+        for name in gone:
+            if core.keyspace.get(name, now) is not None:
+                core.delete(name)
+        return True
 
     def delete_then_set(
         self, key: bytes, fields: Mapping[bytes, bytes], deadline: int | None

@@ -192,6 +192,10 @@ class Values(Protocol):
 
     async def get(self, key: bytes) -> bytes | None: ...
 
+    async def get_all(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """As many ``get``, each of an instant of its own, in one round trip. In a cluster the
+        keys lie in one slot. All values are held at once: bound them."""
+
     async def set(
         self, key: bytes, value: bytes, *, ttl: int | None = None, only_if_absent: bool = False
     ) -> bool:
@@ -229,6 +233,9 @@ class Hashes(Protocol):
 
     async def get(self, key: bytes) -> dict[bytes, bytes] | None: ...
 
+    async def fields(self, key: bytes, names: Sequence[bytes]) -> list[bytes | None]:
+        """Some fields of a record, of one instant; None where there is none."""
+
     async def put(self, key: bytes, fields: Mapping[bytes, bytes]) -> None:
         """Replace the whole record."""
 
@@ -236,6 +243,23 @@ class Hashes(Protocol):
         self, key: bytes, changes: Mapping[bytes, bytes], removals: Sequence[bytes] = ()
     ) -> None:
         """Set and remove fields; the record comes and goes with its fields."""
+
+    async def commit(
+        self,
+        key: bytes,
+        seen: Mapping[bytes, bytes | None],
+        changes: Mapping[bytes, bytes],
+        *,
+        present: bytes | None = None,
+        values: Mapping[bytes, bytes] | None = None,
+        gone: Sequence[bytes] = (),
+    ) -> bool:
+        """Change a record and what lies beside it, if the record is as it was seen.
+
+        Answers False, and nothing was changed, unless each field of ``seen`` has that text, or
+        is absent where it is None, and there is a value under ``present``. Otherwise fields are
+        set by ``changes``, strings by ``values``, and the keys ``gone`` deleted, of whatever type
+        they are. In a cluster all of these keys lie in one slot. O(what is named)."""
 
 
 class Sessions(Protocol):

@@ -86,6 +86,9 @@ class _Values:
     async def get(self, key: bytes) -> bytes | None:
         return self._strings.get(key)
 
+    async def get_all(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        return [self._strings.get(key) for key in keys]
+
     async def set(
         self, key: bytes, value: bytes, *, ttl: int | None = None, only_if_absent: bool = False
     ) -> bool:
@@ -130,6 +133,9 @@ class _Hashes:
     async def get(self, key: bytes) -> dict[bytes, bytes] | None:
         return self._hashes.get(key)
 
+    async def fields(self, key: bytes, names: Sequence[bytes]) -> list[bytes | None]:
+        return self._hashes.fields(key, names)
+
     async def put(self, key: bytes, fields: Mapping[bytes, bytes]) -> None:
         self._admit()
         self._hashes.put(key, fields)
@@ -139,6 +145,19 @@ class _Hashes:
     ) -> None:
         self._admit()
         self._hashes.patch(key, changes, removals)
+
+    async def commit(
+        self,
+        key: bytes,
+        seen: Mapping[bytes, bytes | None],
+        changes: Mapping[bytes, bytes],
+        *,
+        present: bytes | None = None,
+        values: Mapping[bytes, bytes] | None = None,
+        gone: Sequence[bytes] = (),
+    ) -> bool:
+        self._admit()
+        return self._hashes.commit(key, seen, changes, present, values or {}, gone)
 
 
 class _Sessions:

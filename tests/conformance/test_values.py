@@ -109,3 +109,62 @@ async def test_fields_of_a_hash_come_and_go(backend: Backend) -> None:
     await backend.hashes.patch(b"h", {}, [])
     await backend.hashes.patch(b"h", {b"c": b"4"}, [b"c"])
     assert await backend.hashes.get(b"h") == {b"c": b"4"}
+
+
+async def test_several_values_are_read_at_once(backend: Backend) -> None:
+    await backend.values.set(b"{k}a", b"1")
+    await backend.values.set(b"{k}b", b"")
+    assert await backend.values.get_all([b"{k}b", b"{k}c", b"{k}a"]) == [b"", None, b"1"]
+    assert await backend.values.get_all([]) == []
+    await backend.hashes.put(b"{k}c", {b"a": b"1"})
+    with pytest.raises(WrongType):
+        await backend.values.get_all([b"{k}a", b"{k}c"])
+
+
+async def test_some_fields_of_a_record_are_read(backend: Backend) -> None:
+    assert await backend.hashes.fields(b"h", [b"a", b"b"]) == [None, None]
+    await backend.hashes.put(b"h", {b"a": b"1", b"c": b""})
+    assert await backend.hashes.fields(b"h", [b"c", b"b", b"a"]) == [b"", None, b"1"]
+    await backend.values.set(b"s", b"1")
+    with pytest.raises(WrongType):
+        await backend.hashes.fields(b"s", [b"a"])
+
+
+async def test_a_record_is_changed_if_it_is_as_it_was_seen(backend: Backend) -> None:
+    hashes, values = backend.hashes, backend.values
+    await hashes.put(b"{h}", {b"a": b"1", b"b": b""})
+    for key in (b"{h}x", b"{h}y", b"{h}there"):
+        await values.set(key, b"old")
+
+    async def commit(seen: dict[bytes, bytes | None], present: bytes | None = None) -> bool:
+        return await hashes.commit(
+            b"{h}",
+            seen,
+            {b"a": b"2", b"new": b"3"},
+            present=present,
+            values={b"{h}x": b"new", b"{h}z": b"\xff"},
+            gone=[b"{h}y", b"{h}none"],
+        )
+
+    refused: list[dict[bytes, bytes | None]] = [
+        {b"a": b"2"}, {b"a": None}, {b"b": None}, {b"c": b""}, {b"a": b"1", b"b": b"1"}
+    ]  # fmt: skip
+    for seen in refused:
+        assert await commit(seen) is False
+    assert await commit({b"a": b"1"}, b"{h}nothing") is False
+    assert await hashes.get(b"{h}") == {b"a": b"1", b"b": b""}
+    keys = [b"{h}x", b"{h}y", b"{h}z"]
+    assert await values.get_all(keys) == [b"old", b"old", None]
+    assert await commit({b"a": b"1", b"b": b"", b"c": None}, b"{h}there") is True
+    assert await hashes.get(b"{h}") == {b"a": b"2", b"b": b"", b"new": b"3"}
+    assert await values.get_all(keys) == [b"new", None, b"\xff"]
+
+
+async def test_a_record_may_come_into_being_by_a_commit(backend: Backend) -> None:
+    assert await backend.hashes.commit(b"h", {b"a": b"1"}, {b"b": b"1"}) is False
+    assert await backend.hashes.get(b"h") is None
+    assert await backend.hashes.commit(b"h", {b"a": None}, {b"b": b"1"}) is True
+    assert await backend.hashes.get(b"h") == {b"b": b"1"}
+    await backend.values.set(b"s", b"1")
+    with pytest.raises(WrongType):
+        await backend.hashes.commit(b"s", {}, {b"b": b"1"})

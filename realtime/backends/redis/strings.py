@@ -25,6 +25,7 @@ ADD = load("counter_add", "_int64", writes=True)
 GET_ALL = load("counters_get", writes=False)
 PUT = load("hash_put", "_chunks", writes=True)
 PATCH = load("hash_patch", "_chunks", writes=True)
+COMMIT = load("hash_commit", writes=True)
 
 
 class Values:
@@ -36,6 +37,13 @@ class Values:
     async def get(self, key: bytes) -> bytes | None:
         value: bytes | None = await self._calls.command(key, b"GET", key)
         return value
+
+    async def get_all(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Not MGET, which takes a key of another type for an absent one. What is asked in one
+        turn of the loop leaves in one write."""
+        if len(keys) == 1:
+            return [await self.get(keys[0])]
+        return await asyncio.gather(*[self.get(key) for key in keys])
 
     async def set(
         self, key: bytes, value: bytes, *, ttl: int | None = None, only_if_absent: bool = False
@@ -130,6 +138,10 @@ class Hashes:
         fields: dict[bytes, bytes] = await self._calls.command(key, b"HGETALL", key)
         return fields or None
 
+    async def fields(self, key: bytes, names: Sequence[bytes]) -> list[bytes | None]:
+        found: list[bytes | None] = await self._calls.command(key, b"HMGET", key, *names)
+        return found
+
     async def put(self, key: bytes, fields: Mapping[bytes, bytes]) -> None:
         flat = [part for pair in fields.items() for part in pair]
         await self._calls.run(PUT, [key], *flat)
@@ -139,6 +151,26 @@ class Hashes:
     ) -> None:
         flat = [part for pair in changes.items() for part in pair]
         await self._calls.run(PATCH, [key], b"%d" % len(removals), *removals, *flat)
+
+    async def commit(
+        self,
+        key: bytes,
+        seen: Mapping[bytes, bytes | None],
+        changes: Mapping[bytes, bytes],
+        *,
+        present: bytes | None = None,
+        values: Mapping[bytes, bytes] | None = None,
+        gone: Sequence[bytes] = (),
+    ) -> bool:
+        values = values or {}
+        keys = [key, key if present is None else present, *values, *gone]
+        words = [b"%d" % len(seen), b"%d" % len(changes), b"%d" % len(values)]
+        for name, text in seen.items():
+            words += (name, b"" if text is None else b"+" + text)
+        for name, text in changes.items():
+            words += (name, text)
+        done: int = await self._calls.run(COMMIT, keys, *words, *values.values())
+        return done > 0
 
 
 def _refusal(failed: CommandFailed, key: bytes) -> EngineError | None:
