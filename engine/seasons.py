@@ -30,7 +30,7 @@ SEASON = b":season"
 SEASONS = b":seasons"
 ARCHIVE = b":s:%d"
 
-NOTES = (b"%d:packed", b"%d:told")
+NOTES = (b"%d:packed", b"%d:packing", b"%d:told", b"%d:tried")
 """What is noted of a closed season beside its own field; not of another one of that number."""
 
 
@@ -101,6 +101,23 @@ class BoardSeasons(BoardReads):
         self._hashes.update(key + SEASONS, {b"%d" % number: row}, now)
         self._begin(key, Season(number + 1, max(begins, ended), ends), now)
         return Closed(number, season.began, ended, size)
+
+    def erase(self, key: bytes, ranking: Ranking, number: int, member: bytes) -> bool:
+        """Take a member out of the closed season ``number``, which has one entry less then.
+
+        False, and nothing was changed, if there is no such season, or the member is not among
+        the entries that lie under its key. ``ranking``: the rules it was played by. O(log n)."""
+        now = self._clock()
+        archive, name = key + ARCHIVE % number, b"%d" % number
+        row = (self._hashes.live(key + SEASONS, now) or {}).get(name)
+        board = self._find(archive, ranking, now)
+        if row is None or board is None or member not in board:
+            return False
+        self._entries.remove(archive, board, [member], now)
+        began, ended, _, rules = row.split(b" ", 3)
+        row = b"%b %b %d %b" % (began, ended, len(board), rules)
+        self._hashes.update(key + SEASONS, {name: row}, now)
+        return True
 
     def _check_season(self, key: bytes, now: int) -> None:
         """Raise SeasonOver if nothing may be written any more. O(1)."""

@@ -176,3 +176,10 @@ class SortedSets(SortedSetReads, Protocol):
         now. The next one begins at ``begins``, and no earlier than this one ended. ``rules`` are
         kept for whoever reads it. O(1), and what is due.
         """
+
+    async def erase(self, board: Board, number: int, member: bytes) -> bool:
+        """Take a member out of the closed season ``number``, and count one entry less in what is
+        kept of it: see `engine.seasons`. The rules are those it was played by.
+
+        False, and nothing was changed, if the member is not in it, or its entries do not lie
+        where closing it has left them. O(log entries)."""

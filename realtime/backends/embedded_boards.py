@@ -132,5 +132,9 @@ class SortedSets:
         self._admit()
         return self._boards.roll(*board, number, begins=begins, ends=ends, rules=rules, force=force)
 
+    async def erase(self, board: Board, number: int, member: bytes) -> bool:
+        self._admit()
+        return self._boards.erase(*board, number, member)
+
     def _described(self, board: Board, page: Page, metadata: bool) -> Page:
         return self._boards.with_metadata(board.key, page) if metadata else page

@@ -143,6 +143,18 @@ class SeasonsAgainstModel(RuleBasedStateMachine):
         self.model.rows.clear()
         self.season = following
 
+    @rule(member=members, back=st.integers(1, 3))
+    def erase(self, member: bytes, back: int) -> None:
+        """Whoever was in one of the latest seasons."""
+        if back > len(self.over):
+            return
+        closed, ranking, rows = self.over[-back]
+        board = Board(KEY, as_archived(ranking))
+        left = [entry for entry in rows if entry.member != member]
+        done = self.ask(self.sets.erase(board, closed.number, member))
+        assert done is (len(left) < len(rows))
+        self.over[-back] = (closed, ranking, ranked_anew(left, ranking))
+
     # What holds
 
     @invariant()
@@ -156,8 +168,22 @@ class SeasonsAgainstModel(RuleBasedStateMachine):
         found = self.ask(self.sets.page(self.board, 0, len(MEMBERS), metadata=True))
         assert found == Page(len(rows), rows)
         for closed, ranking, rows in self.over[-3:]:
-            ranking = replace(ranking, seasonal=False, entry_ttl=None, max_entries=None)
-            archive = Board(archive_key(KEY, closed.number), ranking)
+            archive = Board(archive_key(KEY, closed.number), as_archived(ranking))
             found = self.ask(self.sets.page(archive, 0, len(MEMBERS), metadata=True))
             assert found == Page(len(rows), rows)
         assert self.ask(self.sets.size(OTHER)) == len(self.other.rows)
+
+
+def as_archived(ranking: Ranking) -> Ranking:
+    return replace(ranking, seasonal=False, entry_ttl=None, max_entries=None)
+
+
+def ranked_anew(rows: list[Entry], ranking: Ranking) -> list[Entry]:
+    """With the ranks that they have without those who are gone."""
+    scores = [entry.score for entry in rows]
+    ranks = {
+        "ordinal": range(1, len(rows) + 1),
+        "competition": [scores.index(score) + 1 for score in scores],
+        "dense": [list(dict.fromkeys(scores)).index(score) + 1 for score in scores],
+    }[ranking.ranks]
+    return [entry._replace(rank=rank) for entry, rank in zip(rows, ranks, strict=True)]

@@ -329,3 +329,31 @@ async def test_a_season_of_another_type_is_refused(backend: Backend) -> None:
         await backend.sorted_sets.season(board())
     with pytest.raises(WrongType):
         await backend.sorted_sets.set_season(board(), None)
+
+
+@pytest.mark.parametrize("rules", KINDS, ids=repr)
+async def test_who_is_erased_leaves_what_is_kept_in_order(
+    store: Store, rules: dict[str, object]
+) -> None:
+    backend, sets, now = store.backend, store.backend.sorted_sets, board(**rules)
+    await begin(backend, now)
+    for number in range(12):
+        await sets.submit(now, [Submit(b"m%d" % (number * 7 % 12), float(number % 3), b"1")])
+    await store.advance(SPAN)
+    assert await roll(backend, now, 1) is not None
+    there, (row,) = archive(now, 1), await backend.hashes.fields(KEY + SEASONS, [b"1"])
+    assert row is not None
+    await sets.submit(now, [Submit(b"m3", 7)])
+    order = [entry.member for entry in await entries(backend, there)]
+    for size in range(11, -1, -1):
+        member = order.pop(size // 2)
+        assert await sets.erase(now, 1, member) is True
+        assert await sets.erase(now, 1, member) is False
+        assert [entry.member for entry in await entries(backend, there)] == order
+        (after,) = await backend.hashes.fields(KEY + SEASONS, [b"1"])
+        assert after == row.replace(b" 12 ", b" %d " % size)
+    assert await sets.erase(now, 2, b"m3") is False  # it is not over
+    assert await sets.erase(now, 9, b"m3") is False
+    assert [entry.member for entry in await entries(backend, now)] == [b"m3"]
+    beside = [there.key + end for end in (b"", META, b":places", b":scores")]
+    assert await backend.values.delete(*beside) == 0

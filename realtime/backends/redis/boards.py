@@ -32,6 +32,7 @@ from realtime.backends.keys import BESIDE_BOARD, LOOKS, SEASON, TTL
 from realtime.backends.redis import boardscripts as scripts
 from realtime.backends.redis.boardscripts import (
     double,
+    erase_keys,
     keys_of,
     rich_keys,
     roll_keys,
@@ -218,6 +219,11 @@ class SortedSets:
             return None
         began, ended, size = answer
         return Closed(number, int(began), int(ended), size)
+
+    async def erase(self, board: Board, number: int, member: bytes) -> bool:
+        words = (*rules_of(board.ranking, True)[:2], member, b"%d" % number)
+        erased: int = await self._calls.run(scripts.ERASE, erase_keys(board, number), *words)
+        return erased > 0
 
     async def _ask(
         self, reading: dict[bool, Script], board: Board, metadata: bool, *words: bytes

@@ -20,6 +20,7 @@ __all__ = [
     "AROUND_SCORE",
     "AT_PERCENTILE",
     "DROP",
+    "ERASE",
     "HISTOGRAM",
     "LEAVING",
     "LOOK",
@@ -39,6 +40,7 @@ __all__ = [
     "SUBMIT_RICH",
     "asked",
     "double",
+    "erase_keys",
     "keys_of",
     "rich_keys",
     "roll_keys",
@@ -67,6 +69,7 @@ DROP = load("board_drop", "_generation", writes=True)
 SEASON_OF = load("board_season", "_season", writes=False)
 SET_SEASON = load("board_set_season", "_season", writes=True)
 ROLL = load("board_roll", *_RICH, "_season", "_generation", writes=True)
+ERASE = load("board_erase", *_RICH, writes=True)
 SIZE = load("board_size", *_RICH, writes=False)
 LEAVING = load("board_leaving", writes=False)
 STANDING = _reading("board_standing")
@@ -100,6 +103,12 @@ def roll_keys(board: Board, number: int) -> tuple[bytes, ...]:
     """All keys of a board, and those where its season is put away."""
     archive = archive_key(board.key, number)
     return (*rich_keys(board), board.key + SEASONS, *(archive + end for end in ENTRIES))
+
+
+def erase_keys(board: Board, number: int) -> tuple[bytes, ...]:
+    """All keys of a closed season, and what is kept of it."""
+    archive = board._replace(key=archive_key(board.key, number))
+    return (*rich_keys(archive), board.key + SEASONS)
 
 
 def asked(

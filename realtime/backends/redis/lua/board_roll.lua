@@ -28,7 +28,9 @@ for at, kind in ipairs({'key', 'meta', 'places', 'scores'}) do
 end
 void(board.deadlines)
 renew(KEYS[KEYS_EACH], now, tonumber(kept))
-redis.call('HDEL', seasons, number .. ':packed', number .. ':told')
+for _, note in ipairs({'packed', 'packing', 'told', 'tried'}) do
+  redis.call('HDEL', seasons, number .. ':' .. note)
+end
 redis.call('HSET', seasons, number, table.concat({began, ended, whole(size), rules}, ' '))
 if is_past(begins, tonumber(ended)) then
   begins = ended
