@@ -1,37 +1,51 @@
-"""Seasons that are over: how their entries are kept, and how they are read.
+"""Seasons that are over: how their entries are kept, how they are read, and who is taken out.
 
-When a season ends its entries are a sorted set that nobody writes to any more: see
+When a season ends its entries are a sorted set to which nobody submits any more: see
 `engine.seasons`. Some time later they are packed (see `realtime.services.packing`): blocks and
-index are written beside the sorted set, then the head, from which instant on the packed board is
-what is read, then the sorted set is deleted. Each of these steps may be the last one that is
-taken, and any may be taken twice, by others, too: they write the same. So to pack a season again
-finishes what was left.
+index are written beside the sorted set, and then, in one step, the head takes the place of the
+sorted set. So at every instant there is one of the two, and readers answer the same of both.
 
-Readers find the same entries at every instant of it, and answer the same of both forms.
+Who changes a season goes by what is kept of it (`realtime.services.closedseasons`): a step that
+finds something else than was seen changes nothing, and is begun anew. To erase somebody changes
+the season's row, in the same step; and parts are only written as long as the row is what it was,
+and the sorted set is there. So if somebody is erased while a season is packed, the packing begins
+anew; two who pack a season write the same; and what is deleted does not come back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import TypeVar
 
-from realtime.backends.base import Backend, Board, Page, SortedSetReads, SortedSets
-from realtime.backends.keys import SEASONS, archive_key, board_key
+from realtime.backends.base import Backend, Board, Page, Ranking, SortedSetReads
+from realtime.backends.keys import archive_key, board_key
 from realtime.errors import NotFound
 from realtime.services.askedsets import AskedSets
+from realtime.services.closedseasons import (
+    FIELDS,
+    PACKED,
+    PACKING,
+    ROW,
+    ClosedSeason,
+    Kept,
+    Plan,
+    kept,
+    seasons_key,
+)
 from realtime.services.names import name_bytes
-from realtime.services.packedsets import BLOCK, HEAD, INDEX, SALT_KEY, Edition, PackedSets, Shelf
+from realtime.services.packedsets import PackedSets
 from realtime.services.packing import ROWS, SALT, Damaged, Head, Packing, blocks_of
-from realtime.services.rolling import ClosedSeason
+from realtime.services.shelf import BLOCK, HEAD, INDEX, Edition, Shelf, Superseded
 from realtime.services.turns import give_way
 
 __all__ = ["Archives"]
 
-BESIDE_ARCHIVE = (b"", b":meta", b":places", b":scores")
+UNPACKED = (b"", b":meta", b":places", b":scores")
 """What an archive's key is followed by where a season lies that is not packed."""
 
 AT_ONCE = 100
@@ -53,18 +67,52 @@ class Archives:
 
     def board(self, board: str, season: ClosedSeason) -> Board:
         """A season as a store knows it: it ranks as the board did then, and nobody leaves it."""
-        key = archive_key(board_key(name_bytes("board", board)), season.number)
-        return Board(key, replace(season.ranking, seasonal=False, entry_ttl=None, max_entries=None))
+        return Board(archive_key(_key(board), season.number), _frozen(season))
 
     def sets(self, board: str, season: ClosedSeason) -> SortedSetReads:
         """Where to ask for the `board` of a season, packed or not."""
-        if not season.size:
-            return self._sets
-        return _ArchivedSets(self._sets, self.shelf, self._edition(board, season))
+        return _ArchivedSets(self, board, season) if season.size else self._sets
 
     async def top(self, board: str, season: ClosedSeason, limit: int) -> Page:
         """The first entries of a season."""
         return await self.sets(board, season).page(self.board(board, season), 0, limit)
+
+    async def ask(
+        self,
+        name: str,
+        season: ClosedSeason,
+        question: Callable[[SortedSetReads], Awaitable[T]],
+    ) -> T:
+        """What is answered wherever the season lies. Raises Superseded if that has changed.
+
+        If the sorted set is there after the answer, then it was there, whole, when it answered."""
+        if not season.size:
+            return await question(self._sets)  # where nothing is, and what all rules answer of that
+        if season.packed is None:
+            found = await question(self._sets)
+            if await self._sets.size(self.board(name, season)):
+                return found
+            raise Superseded
+        packed = await self._packed(name, season)
+        return await question(packed if packed.total else self._sets)
+
+    async def see(self, board: str, season: ClosedSeason) -> Kept | None:
+        """What is kept of this season now. The number alone may be that of one of another board,
+        which had this name before."""
+        found = await kept(self._hashes, board, season.number)
+        return None if found is None or found.season.ended != season.ended else found
+
+    async def erase(self, board: str, season: ClosedSeason, member: bytes) -> bool:
+        """Take a member out of a season, in one step; whether it was in it.
+
+        O(log entries), or some 4 ms if it is packed. Whatever has a step of its own in between
+        is a reason to try again. Raises NotFound if the season is not kept any more."""
+        before, there = None, await self.see(board, season)
+        while there is not None and there != before:
+            with suppress(Superseded):
+                return await self._erase(board, there, member)
+            before, there = there, await self.see(board, season)
+        raise NotFound("this season is not kept any more")
 
     async def pack(self, board: str, season: ClosedSeason) -> None:
         """Bring the entries of a season into their compact form, and note that beside it.
@@ -72,116 +120,182 @@ class Archives:
         It takes about 5 µs an entry, and gives way after every 2 ms. Call it from a task; if it
         is broken off, do it again. Raises Damaged if there are no entries any more.
         """
-        edition = self._edition(board, season)
-        rows, blocks = self._rows, 0
-        if season.size:
-            head = await self.shelf.head(edition)
-            if head is None:
-                head = await self._write(self.board(board, season), edition, season)
-            kept = await self._kept(board, season)
-            if kept is None:
-                await self.delete(board, season)  # it was meanwhile, and came back by our writing
-            if kept != season.ended:
-                return
-            if head is None:
+        there = await self.see(board, season)
+        while there is not None and there.season.packed is None:
+            before = there
+            await self._pack(board, before)
+            there = await self.see(board, season)
+            if there == before:
                 raise Damaged("some of its entries are missing")
-            await self._values.delete(*[edition.key + end for end in BESIDE_ARCHIVE])
-            rows, blocks = head.rows, len(head.firsts)
-        packed = b"%d %d" % (rows, blocks)
-        await self._hashes.patch(_seasons_key(board), {b"%d:packed" % season.number: packed})
 
     async def delete(self, board: str, season: ClosedSeason) -> None:
         """Forget a season with all its entries. If it is broken off, do it again."""
-        key = self._edition(board, season).key
-        rows = season.packed[0] if season.packed else self._rows
-        keys = _keys(key, blocks_of(season.size, rows))
+        found = await kept(self._hashes, board, season.number)
+        blocks = 0 if season.packed is None else season.packed[1]
+        if found is not None and found.plan is not None:
+            blocks = max(blocks, found.plan.blocks)
+        keys = _keys(self._edition(board, season).key, blocks)
         while some := list(islice(keys, AT_ONCE)):
             await self._values.delete(*some)
             await give_way()
-        fields = [b"%d", b"%d:packed", b"%d:told"]
-        names = [field % season.number for field in fields]
-        await self._hashes.patch(_seasons_key(board), {}, names)
-
-    async def _kept(self, board: str, season: ClosedSeason) -> int | None:
-        """When the season ended that is kept by this number: it may be one of another board that
-        had this name before."""
-        fields = await self._hashes.get(_seasons_key(board)) or {}
-        row = fields.get(b"%d" % season.number)
-        return None if row is None else int(row.split(b" ", 2)[1])
+        names = [field % season.number for field in FIELDS]
+        await self._hashes.patch(seasons_key(board), {}, names)
 
     def _edition(self, board: str, season: ClosedSeason) -> Edition:
-        return Edition(self.board(board, season).key, season.ended)
+        return Edition(archive_key(_key(board), season.number), season.ended)
 
-    async def _write(self, board: Board, edition: Edition, season: ClosedSeason) -> Head | None:
-        """None if the entries are not there, or no longer."""
-        key = board.key
-        packing = Packing(
-            season.ended,
-            await self._salt(key),
-            season.size,
-            self._rows,
-            descending=season.ranking.descending,
+    async def _packed(self, board: str, season: ClosedSeason) -> PackedSets:
+        """Raises Superseded if it is not packed, or no longer there."""
+        of = self._edition(board, season)
+        head = await self.shelf.head(of, season.mark)
+        if head is None:
+            raise Superseded
+        return PackedSets(self.shelf, of, head)
+
+    # Erasing
+
+    async def _erase(self, board: str, there: Kept, member: bytes) -> bool:
+        """Raises Superseded if it has become another season meanwhile."""
+        season = there.season
+        if not season.size:
+            return False
+        if season.packed is not None:
+            return await self._erase_packed(board, there, season.packed, member)
+        target = Board(_key(board), _frozen(season))
+        if await self._sets.erase(target, season.number, member):
+            return True
+        if await self._sets.size(self.board(board, season)):
+            return False
+        raise Superseded
+
+    async def _erase_packed(
+        self, board: str, there: Kept, packed: tuple[int, int], member: bytes
+    ) -> bool:
+        mark = secrets.randbelow(2**32 - 1) + 1
+        erasure = await (await self._packed(board, there.season)).without(member, mark)
+        if erasure is None:
+            return False
+        number, row = there.season.number, there.seen[ROW % there.season.number]
+        assert row is not None
+        began, ended, _, rules = row.split(b" ", 3)
+        changes = {
+            ROW % number: b"%b %b %d %b" % (began, ended, erasure.total, rules),
+            PACKED % number: b"%d %d %d" % (*packed, mark),
+        }
+        if not await self._commit(board, there, changes, present=HEAD, values=erasure.values):
+            raise Superseded
+        return True
+
+    # Packing
+
+    async def _pack(self, board: str, there: Kept) -> None:
+        """One of the steps to it, or all that is left, unless somebody comes in between."""
+        season, plan, number = there.season, there.plan, there.season.number
+        if plan is None:
+            blocks = blocks_of(season.size, self._rows)
+            plan = Plan(self._rows, blocks, secrets.token_bytes(SALT))
+            await self._commit(board, there, {PACKING % number: plan.text()})
+            return
+        head = await self._write(board, there, plan) if season.size else None
+        if season.size and head is None:
+            return
+        await self._commit(
+            board,
+            there,
+            {PACKED % number: b"%d %d" % (plan.rows, plan.blocks)},
+            present=None if head is None else b"",
+            values={} if head is None else {HEAD: head.value()},
+            gone=[*UNPACKED, *_parts(range(blocks_of(season.size, plan.rows), plan.blocks))],
         )
-        for number in range(blocks_of(season.size, self._rows)):
-            start = number * self._rows
-            page = await self._sets.page(board, start, self._rows, metadata=True)
-            if len(page.entries) != min(self._rows, season.size - start):
-                return await self.shelf.head(edition)  # perhaps somebody else was faster
-            await asyncio.sleep(0)
-            await self._values.set(key + BLOCK % number, packing.block(page.entries))
-            await asyncio.sleep(0)
-        for number, value in enumerate(packing.buckets()):
-            await self._values.set(key + INDEX % number, value)
-            await asyncio.sleep(0)
-        head = packing.head()
-        await self._values.set(key + HEAD, head.value())
-        return head
 
-    async def _salt(self, key: bytes) -> bytes:
-        """The same for all who pack this season."""
-        drawn = secrets.token_bytes(SALT)
-        if await self._values.set(key + SALT_KEY, drawn, only_if_absent=True):
-            return drawn
-        return await self._values.get(key + SALT_KEY) or drawn
+    async def _write(self, board: str, there: Kept, plan: Plan) -> Head | None:
+        """None if the entries are not there, or not those any more."""
+        season, entries = there.season, self.board(board, there.season)
+        packing = Packing(
+            season.ended, plan.salt, season.size, plan.rows, descending=season.ranking.descending
+        )
+
+        async def put(suffix: bytes, value: bytes) -> bool:
+            await asyncio.sleep(0)
+            done = await self._commit(board, there, {}, present=b"", values={suffix: value})
+            await asyncio.sleep(0)
+            return done
+
+        for number in range(blocks_of(season.size, plan.rows)):
+            start = number * plan.rows
+            page = await self._sets.page(entries, start, plan.rows, metadata=True)
+            if len(page.entries) != min(plan.rows, season.size - start):
+                return None
+            if not await put(BLOCK % number, packing.block(page.entries)):
+                return None
+        for number, value in enumerate(packing.buckets()):
+            if not await put(INDEX % number, value):
+                return None
+        return packing.head()
+
+    def _commit(
+        self,
+        board: str,
+        there: Kept,
+        changes: Mapping[bytes, bytes],
+        *,
+        present: bytes | None = None,
+        values: Mapping[bytes, bytes] | None = None,
+        gone: Sequence[bytes] = (),
+    ) -> Awaitable[bool]:
+        """Keys are named by what the key of the season's entries is followed by."""
+        key = self._edition(board, there.season).key
+        return self._hashes.commit(
+            seasons_key(board),
+            there.seen,
+            changes,
+            present=None if present is None else key + present,
+            values={key + suffix: value for suffix, value in (values or {}).items()},
+            gone=[key + suffix for suffix in gone],
+        )
 
 
 class _ArchivedSets(AskedSets):
-    """Of one season that has entries."""
+    """Of one season that has entries, or had."""
 
-    def __init__(self, sets: SortedSets, shelf: Shelf, of: Edition) -> None:
-        self._sets = sets
-        self._shelf = shelf
-        self._of = of
+    def __init__(self, archives: Archives, name: str, season: ClosedSeason) -> None:
+        self._archives = archives
+        self._name = name
+        self._season = season
 
     async def ask(
         self, board: Board, question: Callable[[SortedSetReads, Board], Awaitable[T]]
     ) -> T:
-        """If the sorted set is there after the answer, then it was there, whole, when it
-        answered."""
-        packed = await self._packed()
-        if packed is None:
-            found = await question(self._sets, board)
-            if await self._sets.size(board):
-                return found
-            packed = await self._packed()
-        if packed is None:
-            raise NotFound("this season is not kept any more")
-        return await question(packed, board)
-
-    async def _packed(self) -> PackedSets | None:
-        head = await self._shelf.head(self._of)
-        return None if head is None else PackedSets(self._shelf, self._of, head)
+        """Of the season as it is after the question was put, or a little later."""
+        season = self._season
+        while True:
+            try:
+                return await self._archives.ask(
+                    self._name, season, lambda sets: question(sets, board)
+                )
+            except Superseded:
+                found = await self._archives.see(self._name, season)
+            if found is None or found.season == season:
+                raise NotFound("this season is not kept any more")
+            season = found.season
 
 
-def _seasons_key(board: str) -> bytes:
-    return board_key(name_bytes("board", board)) + SEASONS
+def _key(board: str) -> bytes:
+    return board_key(name_bytes("board", board))
+
+
+def _frozen(season: ClosedSeason) -> Ranking:
+    return replace(season.ranking, seasonal=False, entry_ttl=None, max_entries=None)
+
+
+def _parts(numbers: range) -> Iterator[bytes]:
+    for number in numbers:
+        yield BLOCK % number
+        yield INDEX % number
 
 
 def _keys(key: bytes, blocks: int) -> Iterator[bytes]:
-    """All that a season may be kept in. The head comes first: what has none is not packed."""
+    """All that a season may be kept in. Head and sorted set come first: where neither is, nothing
+    is written any more."""
     yield key + HEAD
-    yield from [key + end for end in BESIDE_ARCHIVE]
-    yield key + SALT_KEY
-    for number in range(blocks):
-        yield key + BLOCK % number
-        yield key + INDEX % number
+    yield from [key + suffix for suffix in (*UNPACKED, *_parts(range(blocks)))]

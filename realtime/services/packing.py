@@ -4,9 +4,8 @@
     rows:{i}     a block: a thousand entries in the order of ranks, column by column
     index:{j}    a bucket of members: in which block each of them is
 
-A column is compressed by itself, so whoever asks for scores pays for no names. Numbers are stored
-as *byte planes*, the first bytes of all of them, then the second ones, as Blosc does it: sorted
-scores are alike in their upper bytes, so that what is left of a score is 1 to 3 bytes.
+A column is compressed by itself, so whoever asks for scores pays for no names; see
+`realtime.services.columns`.
 
 A score is stored as a *key*, which ascends from the best entry to the worst: its negative, where
 the highest score is best. A member's bucket and *fingerprint* of 16 bits come from a keyed hash
@@ -14,26 +13,38 @@ the highest score is best. A member's bucket and *fingerprint* of 16 bits come f
 a block that the index names is a candidate; only its names tell. The key of the hash is drawn for
 each board, so nobody can choose names that all fall together.
 
+Who is *erased* is taken out of his block, his bucket and the head, and all that speaks of where he
+stood. These get a new *mark*, a number drawn at random, and the head says which mark each block and
+bucket has: so whoever reads parts of different instants learns of it. Blocks may become shorter by
+that, and empty.
+
 Names of some ten letters that are alike come to about 10 bytes a member, random UUIDs to 26; in a
 sorted set a member takes 175.
 
-Pure. Whatever cannot be read raises `Damaged`: every column has a checksum of its own.
+Pure. Whatever cannot be read raises `Damaged`.
 """
 
 from __future__ import annotations
 
-import sys
 import zlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from realtime.backends.base import Entry
-from realtime.errors import InternalError
+from realtime.services.columns import (
+    LEVEL,
+    Damaged,
+    column,
+    compressed,
+    decoded,
+    inflated,
+    numbers_of,
+)
 
 __all__ = ["ROWS", "SALT", "Block", "Bucket", "Damaged", "Head", "Packing", "blocks_of", "place_of"]
 
@@ -43,17 +54,11 @@ ROWS = 1_000
 SALT = 16
 """Bytes of the key of a board's hash."""
 
-_VERSION = 1
-_LEVEL = 6
+_PACKED, _ERASED = 1, 2
+"""Forms of a head: as it was packed, and after somebody was erased."""
+_COLUMNS = {_PACKED: 3, _ERASED: 6}
 _OBJECT = 60
 """Bytes that an object in memory takes besides its contents, and the reference to it."""
-
-
-class Damaged(InternalError):
-    """What was stored cannot be read."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"the archive of this season is damaged: {what}")
 
 
 def blocks_of(total: int, rows: int) -> int:
@@ -68,7 +73,7 @@ def place_of(salt: bytes, member: bytes, buckets: int) -> tuple[int, int]:
 
 
 class Head(NamedTuple):
-    """What is known of all blocks. 24 bytes per block."""
+    """What is known of all blocks. 40 bytes per block."""
 
     edition: int
     """Tells boards apart that come to lie under one name after each other."""
@@ -77,56 +82,87 @@ class Head(NamedTuple):
     rows: int
     """Per block, but for the last one."""
     last: float
-    """The key of the worst entry."""
+    """The key of the worst entry; if there is none any more, of one that was."""
     firsts: array[float]
-    """The key of each block's first entry."""
+    """The key of each block's first entry. One that has become empty keeps it."""
     starts: array[int]
     """The index of the first of all entries whose score that one has."""
     denses: array[int]
     """Its dense rank."""
+    befores: array[int]
+    """How many entries stand in the blocks before."""
+    block_marks: array[int]
+    """The mark of each block; 0 for what is as it was packed."""
+    bucket_marks: array[int]
+    mark: int
+    """Its own."""
 
     @property
     def weight(self) -> int:
         """Bytes of memory, about."""
-        return 4 * _OBJECT + 3 * 8 * len(self.firsts)
+        return 7 * _OBJECT + 5 * 8 * len(self.firsts)
+
+    def block_at(self, index: int) -> int:
+        """The block in which the entry with this index is. O(log blocks)."""
+        return bisect_right(self.befores, index) - 1
+
+    def size(self, number: int) -> int:
+        """How many entries a block has."""
+        is_last = number == len(self.befores) - 1
+        return (self.total if is_last else self.befores[number + 1]) - self.befores[number]
 
     def value(self) -> bytes:
-        """As it is stored."""
-        columns = [_compressed(numbers) for numbers in (self.firsts, self.starts, self.denses)]
+        """As it is stored: shorter if nobody was erased."""
+        columns = [compressed(numbers) for numbers in (self.firsts, self.starts, self.denses)]
         stored = _StoredHead(
-            _VERSION, self.edition, self.salt, self.total, self.rows, self.last, columns
+            _PACKED, self.edition, self.salt, self.total, self.rows, self.last, columns
         )
+        if self.mark:
+            columns += map(compressed, (self.befores, self.block_marks, self.bucket_marks))
+            stored.version, stored.blocks, stored.mark = _ERASED, len(self.firsts), self.mark
         return msgspec.msgpack.encode(stored)
 
     @classmethod
     def read(cls, value: bytes) -> Head:
         """Raises Damaged."""
-        stored = _decoded(value, _StoredHead)
-        if stored.version != _VERSION or stored.rows < 1 or len(stored.columns) != 3:
+        stored = decoded(value, _StoredHead)
+        if stored.rows < 1 or len(stored.columns) != _COLUMNS.get(stored.version):
             raise Damaged("its head has another form")
-        firsts, starts, denses = stored.columns
-        count = blocks_of(stored.total, stored.rows)
+        is_whole = stored.version == _PACKED
+        count = blocks_of(stored.total, stored.rows) if is_whole else stored.blocks
+        columns = [
+            numbers_of(code, text, count)
+            for code, text in zip("dQQQII", stored.columns, strict=False)
+        ]
+        if is_whole:
+            columns += _untouched(count, stored.rows)
+        firsts, starts, denses, befores, block_marks, bucket_marks = columns
         return cls(
             stored.edition,
             stored.salt,
             stored.total,
             stored.rows,
             stored.last,
-            _numbers("d", firsts, count),
-            _numbers("Q", starts, count),
-            _numbers("Q", denses, count),
+            firsts,
+            starts,
+            denses,
+            befores,
+            block_marks,
+            bucket_marks,
+            stored.mark,
         )
 
 
 class Block:
     """Some entries that stand behind each other. Names and metadata are unpacked when asked for."""
 
-    __slots__ = ("_members", "_notes", "_stored", "keys", "weight")
+    __slots__ = ("_members", "_notes", "_stored", "keys", "mark", "weight")
 
     def __init__(self, value: bytes) -> None:
         """Raises Damaged; so may whatever else is asked of it."""
-        self._stored = stored = _decoded(value, _StoredBlock)
-        self.keys: array[float] = _numbers("d", stored.keys, stored.rows)
+        self._stored = stored = decoded(value, _StoredBlock)
+        self.mark: int = stored.mark
+        self.keys: array[float] = numbers_of("d", stored.keys, stored.rows)
         """Ascending: see above."""
         self._members: list[bytes] | None = None
         self._notes: list[bytes | None] | None = None
@@ -139,8 +175,8 @@ class Block:
     def members(self) -> list[bytes]:
         if self._members is None:
             stored = self._stored
-            text = _inflated(stored.members, stored.members_size)
-            self._members = _column(_decoded(text, list[bytes]), stored.rows)
+            text = inflated(stored.members, stored.members_size)
+            self._members = column(decoded(text, list[bytes]), stored.rows)
         return self._members
 
     @property
@@ -149,26 +185,39 @@ class Block:
         if self._notes is None:
             stored = self._stored
             if stored.notes:
-                text = _inflated(stored.notes, stored.notes_size)
-                self._notes = _column(_decoded(text, list[bytes | None]), stored.rows)
+                text = inflated(stored.notes, stored.notes_size)
+                self._notes = column(decoded(text, list[bytes | None]), stored.rows)
             else:
                 self._notes = [None] * stored.rows
         return self._notes
 
+    def without(self, at: int, mark: int) -> bytes:
+        """As it is stored without one of its entries. About 2 ms."""
+        keys, members, notes = self.keys[:], self.members[:], self.notes[:]
+        for values in (keys, members, notes):
+            values.pop(at)
+        return Block.value(keys, members, notes, mark)
+
     @staticmethod
-    def value(keys: array[float], entries: Sequence[Entry]) -> bytes:
+    def value(
+        keys: array[float],
+        members: Sequence[bytes],
+        notes: Sequence[bytes | None],
+        mark: int = 0,
+    ) -> bytes:
         """As it is stored."""
-        members = msgspec.msgpack.encode([entry.member for entry in entries])
-        notes = b""
-        if any(entry.metadata is not None for entry in entries):
-            notes = msgspec.msgpack.encode([entry.metadata for entry in entries])
+        names = msgspec.msgpack.encode(members)
+        noted = b""
+        if any(note is not None for note in notes):
+            noted = msgspec.msgpack.encode(notes)
         stored = _StoredBlock(
-            rows=len(entries),
-            keys=_compressed(keys),
-            members_size=len(members),
-            members=zlib.compress(members, _LEVEL),
-            notes_size=len(notes),
-            notes=zlib.compress(notes, _LEVEL) if notes else b"",
+            rows=len(members),
+            keys=compressed(keys),
+            members_size=len(names),
+            members=zlib.compress(names, LEVEL),
+            notes_size=len(noted),
+            notes=zlib.compress(noted, LEVEL) if noted else b"",
+            mark=mark,
         )
         return msgspec.msgpack.encode(stored)
 
@@ -176,13 +225,14 @@ class Block:
 class Bucket:
     """Where some of the members are."""
 
-    __slots__ = ("_blocks", "_fingerprints", "weight")
+    __slots__ = ("_blocks", "_fingerprints", "mark", "weight")
 
     def __init__(self, value: bytes) -> None:
         """Raises Damaged."""
-        stored = _decoded(value, _StoredBucket)
-        self._fingerprints: array[int] = _numbers("H", stored.fingerprints, stored.members)
-        self._blocks: array[int] = _numbers("I", stored.blocks, stored.members)
+        stored = decoded(value, _StoredBucket)
+        self._fingerprints: array[int] = numbers_of("H", stored.fingerprints, stored.members)
+        self._blocks: array[int] = numbers_of("I", stored.blocks, stored.members)
+        self.mark: int = stored.mark
         self.weight = 3 * _OBJECT + 6 * stored.members
 
     def candidates(self, fingerprint: int) -> array[int]:
@@ -190,14 +240,22 @@ class Bucket:
         start = bisect_left(self._fingerprints, fingerprint)
         return self._blocks[start : bisect_right(self._fingerprints, fingerprint, start)]
 
+    def without(self, fingerprint: int, block: int, mark: int) -> bytes:
+        """As it is stored without a member who has this fingerprint, and is in this block."""
+        pairs = zip(self._fingerprints, self._blocks, strict=True)
+        places = array("Q", [_place(*pair) for pair in pairs])
+        places.remove(_place(fingerprint, block))
+        return Bucket.value(places, mark)
+
     @staticmethod
-    def value(places: array[int]) -> bytes:
+    def value(places: array[int], mark: int = 0) -> bytes:
         """As it is stored; each place is a fingerprint and, in the lower 32 bits, a block."""
         ordered = sorted(places)
         stored = _StoredBucket(
             members=len(ordered),
-            fingerprints=_compressed(array("H", [place >> 32 for place in ordered])),
-            blocks=_compressed(array("I", [place & 0xFFFFFFFF for place in ordered])),
+            fingerprints=compressed(array("H", [place >> 32 for place in ordered])),
+            blocks=compressed(array("I", [place & 0xFFFFFFFF for place in ordered])),
+            mark=mark,
         )
         return msgspec.msgpack.encode(stored)
 
@@ -237,8 +295,9 @@ class Packing:
         self._seen += len(entries)
         for entry in entries:
             bucket, fingerprint = place_of(self._salt, entry.member, len(self._places))
-            self._places[bucket].append(fingerprint << 32 | number)
-        return Block.value(keys, entries)
+            self._places[bucket].append(_place(fingerprint, number))
+        members = [entry.member for entry in entries]
+        return Block.value(keys, members, [entry.metadata for entry in entries])
 
     def buckets(self) -> Iterator[bytes]:
         """The index as it is stored, after all blocks."""
@@ -247,6 +306,7 @@ class Packing:
     def head(self) -> Head:
         """The head, after all blocks."""
         assert self._seen == self._total and self._last is not None
+        befores, *marks = _untouched(len(self._firsts), self._rows)
         return Head(
             self._edition,
             self._salt,
@@ -256,6 +316,10 @@ class Packing:
             self._firsts,
             self._starts,
             self._denses,
+            befores,
+            marks[0],
+            marks[1],
+            0,
         )
 
 
@@ -267,6 +331,9 @@ class _StoredHead(msgspec.Struct, array_like=True):
     rows: int
     last: float
     columns: list[bytes]
+    blocks: int = 0
+    """If somebody was erased; before that their number follows from the total."""
+    mark: int = 0
 
 
 class _StoredBlock(msgspec.Struct, array_like=True):
@@ -277,62 +344,21 @@ class _StoredBlock(msgspec.Struct, array_like=True):
     members: bytes
     notes_size: int
     notes: bytes
+    mark: int = 0
 
 
 class _StoredBucket(msgspec.Struct, array_like=True):
     members: int
     fingerprints: bytes
     blocks: bytes
+    mark: int = 0
 
 
-def _decoded(value: bytes, shape: Any) -> Any:
-    try:
-        return msgspec.msgpack.decode(value, type=shape)
-    except msgspec.MsgspecError as error:
-        raise Damaged(str(error)) from error
+def _place(fingerprint: int, block: int) -> int:
+    return fingerprint << 32 | block
 
 
-def _column(column: list[Any], rows: int) -> list[Any]:
-    if len(column) != rows:
-        raise Damaged(f"a column of {len(column)} rows instead of {rows}")
-    return column
-
-
-def _inflated(value: bytes, size: int) -> bytes:
-    """What was compressed, which had this size."""
-    unpacking = zlib.decompressobj()
-    try:
-        text = unpacking.decompress(value, max(1, size))
-        text += unpacking.flush() if not unpacking.unconsumed_tail else b""
-    except zlib.error as error:
-        raise Damaged(str(error)) from error
-    if not unpacking.eof or len(text) != size:
-        raise Damaged(f"a column that has not its {size} bytes")
-    return text
-
-
-def _compressed(numbers: array[Any]) -> bytes:
-    """Numbers as byte planes."""
-    raw, width = _little_endian(numbers).tobytes(), numbers.itemsize
-    return zlib.compress(b"".join([raw[plane::width] for plane in range(width)]), _LEVEL)
-
-
-def _numbers(code: Any, value: bytes, count: int) -> array[Any]:
-    """The other way round."""
-    numbers: array[Any] = array(code)
-    width = numbers.itemsize
-    planes = _inflated(value, width * count)
-    raw = bytearray(width * count)
-    for plane in range(width):
-        raw[plane::width] = planes[plane * count : (plane + 1) * count]
-    numbers.frombytes(raw)
-    return _little_endian(numbers)
-
-
-def _little_endian(numbers: array[Any]) -> array[Any]:
-    """Stored numbers mean the same on every machine."""
-    if sys.byteorder == "little":
-        return numbers
-    swapped = numbers[:]
-    swapped.byteswap()
-    return swapped
+def _untouched(blocks: int, rows: int) -> list[array[int]]:
+    """What a head says of blocks and buckets as long as nobody is erased."""
+    marks = array("I", bytes(4 * blocks))
+    return [array("Q", range(0, blocks * rows, rows)), marks, marks]

@@ -15,13 +15,14 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from realtime.backends.base import Backend, Board, Closed, Ranking, Season, SeasonOver
-from realtime.backends.keys import RULES, SEASONS, board_key
+from realtime.backends.keys import RULES, board_key
 from realtime.errors import Conflict, Unavailable
-from realtime.services.boardrules import frozen, ranking_of, seasons_of, thawed
+from realtime.services.boardrules import frozen, ranking_of, seasons_of
 from realtime.services.cached import cached
+from realtime.services.closedseasons import ClosedSeason, all_kept, kept
 from realtime.services.names import name_bytes
 from realtime.services.season_index import SeasonIndex
 from realtime.services.seasons import NO_SEASONS, SeasonRules, view_name
@@ -45,22 +46,6 @@ BoardListener = Callable[[str], None]
 """Called with the name of a board."""
 
 T = TypeVar("T")
-
-
-class ClosedSeason(NamedTuple):
-    """A season that is over. Instants are microseconds since 1970."""
-
-    number: int
-    began: int
-    ended: int
-    size: int
-    """How many entries it had."""
-    ranking: Ranking
-    """The rules it was played by."""
-    packed: tuple[int, int] | None
-    """If its entries lie in a compact archive: rows per block, and blocks."""
-    told: bool
-    """Whether whoever wants to be told of it has been."""
 
 
 @dataclass(slots=True, eq=False)
@@ -156,18 +141,14 @@ class SeasonalBoards:
 
     async def closed(self, board: str) -> list[ClosedSeason]:
         """The seasons that are kept, newest first. O(seasons kept)."""
-        key = board_key(name_bytes("board", board))
-        fields = await self._hashes.get(key + SEASONS) or {}
-        numbers = sorted([int(name) for name in fields if name.isdigit()], reverse=True)
-        return [_closed(number, fields) for number in numbers]
+        return await all_kept(self._hashes, board)
 
     async def closed_season(self, board: str, number: int | None) -> ClosedSeason | None:
-        """One of the seasons that are kept, or the newest of them."""
-        key = board_key(name_bytes("board", board))
-        fields = await self._hashes.get(key + SEASONS) or {}
+        """One of the seasons that are kept, O(1); or the newest of them."""
         if number is None:
-            number = max([int(name) for name in fields if name.isdigit()], default=0)
-        return _closed(number, fields) if b"%d" % number in fields else None
+            return next(iter(await self.closed(board)), None)
+        found = await kept(self._hashes, board, number)
+        return None if found is None else found.season
 
     async def _own(self, board: str) -> Configured:
         """The board, for whoever changes it. Raises Conflict for a view."""
@@ -248,21 +229,6 @@ class SeasonalBoards:
     def _changed(self, board: str) -> None:
         for listener in self._listeners:
             listener(board)
-
-
-def _closed(number: int, fields: dict[bytes, bytes]) -> ClosedSeason:
-    began, ended, size, rules = fields[b"%d" % number].split(b" ", 3)
-    packed = fields.get(b"%d:packed" % number)
-    rows, blocks = (0, 0) if packed is None else map(int, packed.split())
-    return ClosedSeason(
-        number,
-        int(began),
-        int(ended),
-        int(size),
-        thawed(rules),
-        None if packed is None else (rows, blocks),
-        b"%d:told" % number in fields,
-    )
 
 
 def refuse_view(found: Configured) -> None:

@@ -19,8 +19,8 @@ from realtime.backends import embedded
 from realtime.backends.base import Backend, Entry, Ranking, Submit
 from realtime.errors import InternalError, NotFound
 from realtime.services.archives import Archives
-from realtime.services.packedsets import Shelf
 from realtime.services.packing import Block, Bucket, Damaged, Head, Packing
+from realtime.services.shelf import Shelf
 from tests.boards.archived import ARCADE, all_answers, closed, everybody, some_entries
 
 rankings = st.builds(
