@@ -18,6 +18,7 @@ from realtime.services.seasons import View
 from realtime.services.standings import Standings, json_score
 
 __all__ = [
+    "EVERYWHERE",
     "MAX_PAGE",
     "READ",
     "TAG",
@@ -31,6 +32,7 @@ __all__ = [
     "NewScores",
     "Rank",
     "Ranked",
+    "RemoveQuery",
     "Submitted",
     "SubmittedMany",
     "SubmittedTo",
@@ -40,6 +42,7 @@ __all__ = [
     "answer_of",
     "asked",
     "check_author",
+    "check_eraser",
     "entries_of",
     "finite",
     "incoming",
@@ -52,6 +55,8 @@ MAX_ENTRIES = 10_000
 """Scores in one request; half a megabyte."""
 MAX_PAGE = 1_000
 MAX_BOARDS = 100
+EVERYWHERE: Literal["all"] = "all"
+"""Instead of a season: all of them, and the board itself."""
 
 Rank = Annotated[int, Meta(ge=1)]
 WithMetadata = Annotated[bool, Meta(description="Whether to answer metadata, too.")]
@@ -211,6 +216,25 @@ class WhichQuery(QueryFields, kw_only=True):
     ) = UNSET
 
 
+class RemoveQuery(QueryFields, kw_only=True):
+    """Where a member is to be removed."""
+
+    view: (
+        Annotated[View, Meta(description="The season is one of this view of the board.")]
+        | UnsetType
+    ) = UNSET
+    season: (
+        Annotated[
+            Annotated[int, Meta(ge=1, le=2**53)] | Literal["previous", "all"],
+            Meta(
+                description="From this season: its number, or `previous` for the one that ended "
+                "last. `all`: from the board, its views, and all seasons of theirs that are kept."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
 class AroundQuery(WhichQuery):
     radius: Annotated[int, Meta(ge=0, le=MAX_PAGE // 2, description="On either side.")] = 5
     metadata: WithMetadata = False
@@ -239,6 +263,12 @@ async def check_author(leaderboards: Leaderboards, caller: Principal, *boards: s
     for board in boards:
         if (await leaderboards.rules(board)).authoritative:
             raise Forbidden(f"only applications bring scores to the board {board}")
+
+
+def check_eraser(caller: Principal) -> None:
+    """Users do not change how seasons ended, whoever may bring scores to the board."""
+    if caller.is_user and not caller.may(TAG, "admin"):
+        raise Forbidden("only applications remove members from seasons")
 
 
 def incoming(entry: NewScore | OneOfMany | NewScoreOnBoards) -> Submit:

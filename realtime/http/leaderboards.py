@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from realtime.errors import Gone, InvalidInput, NotFound
 from realtime.http.inputs import Call
 from realtime.http.leaderboard_shapes import (
+    EVERYWHERE,
     MAX_PAGE,
     READ,
     TAG,
@@ -25,6 +26,7 @@ from realtime.http.leaderboard_shapes import (
     NewScoreOnBoards,
     NewScores,
     Rank,
+    RemoveQuery,
     Submitted,
     SubmittedMany,
     SubmittedTo,
@@ -34,6 +36,7 @@ from realtime.http.leaderboard_shapes import (
     answer_of,
     asked,
     check_author,
+    check_eraser,
     entries_of,
     finite,
     incoming,
@@ -234,11 +237,26 @@ async def read_around(leaderboards: Leaderboards, path: MemberPath, query: Aroun
     tag=TAG,
     scope=WRITE,
     summary="Remove a member",
+    errors=(NotFound,),
 )
-async def remove_member(leaderboards: Leaderboards, path: MemberPath, call: Call) -> None:
-    """The entry and its metadata. 204 also if the member was not on the board."""
-    await check_author(leaderboards, call.caller, path.board)
-    await leaderboards.remove(path.board, path.member)
+async def remove_member(
+    leaderboards: Leaderboards, path: MemberPath, query: RemoveQuery, call: Call
+) -> None:
+    """The entry and its metadata, from the board and its views. With `season`, from a season, also
+    from one that is over, which then ranks as if the member had not been there: for applications
+    alone. 204 also if the member was not there; 404 if there is no such view or season."""
+    season = None if query.season is UNSET else query.season
+    view = None if query.view is UNSET else query.view
+    if season is None:
+        await check_author(leaderboards, call.caller, path.board)
+    else:
+        check_eraser(call.caller)
+    if season != EVERYWHERE:
+        await leaderboards.erase(path.board, path.member, season, view=view)
+    elif view is None:
+        await leaderboards.erase_everywhere(path.board, path.member)
+    else:
+        raise InvalidInput("season=all is of the board with its views")
 
 
 OPERATIONS = (

@@ -14,6 +14,7 @@ from realtime.errors import MethodNotAllowed, NotFound, TooLarge
 from realtime.http.auth import check_scope
 from realtime.http.dispatch import Dispatcher
 from realtime.http.inputs import Call
+from realtime.http.leaderboard_shapes import EVERYWHERE
 from realtime.http.uri import asks_for_season, parse_query, path_segments
 
 __all__ = ["Operations"]
@@ -68,6 +69,8 @@ def _check_seasons(query: bytes) -> None:
     if not asks_for_season(query):
         return
     asked = parse_query(query, _MANY)
+    if asked.get("season") == EVERYWHERE:
+        raise TooLarge("all seasons at once are for HTTP alone")
     buckets = str(asked.get("buckets", ""))
     many = max([len(asked.get(name, ())) for name in _MANY])
     if many > MOST_NAMES or (buckets.isdigit() and int(buckets[:9]) > MOST_NAMES):

@@ -1,12 +1,14 @@
 """Leaderboards: who stands where, by which score.
 
-Here scores come in and members leave, on a board and on its views alike. How rules are set is in
-`boardsetup`, what is read in `standings`, and how one season follows the other in `rolling`.
+Here scores come in and members leave, on a board and on its views alike, and are taken out of
+seasons that are over. How rules are set is in `boardsetup`, what is read in `standings`, and how
+one season follows the other in `rolling`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from realtime.backends.base import (
@@ -17,10 +19,12 @@ from realtime.backends.base import (
     Submit,
     counting_score,
 )
-from realtime.errors import InvalidInput, TooLarge
+from realtime.errors import InvalidInput, NotFound, TooLarge
 from realtime.services.boardsetup import BoardSetup
 from realtime.services.names import name_bytes
 from realtime.services.rolling import Configured, refuse_view
+from realtime.services.seasons import View
+from realtime.services.standings import PREVIOUS, SeasonName
 from realtime.services.turns import give_way
 
 __all__ = ["MAX_OVERTAKEN", "Leaderboards"]
@@ -80,6 +84,42 @@ class Leaderboards(BoardSetup):
         found = await self._own(board)
         removed = [await self._remove(one, name) for one in found.all]
         return any(removed)
+
+    async def erase(
+        self, board: str, member: str, season: SeasonName | None, *, view: View | None = None
+    ) -> bool:
+        """Take a member out of one season of a board, or of a view; whether it was in it.
+
+        The season that the board is in, or None, is the board as it is: see `remove`. Raises
+        NotFound if there is no such view, or the season is not kept."""
+        name = name_bytes("member", member)
+        if view is not None:
+            board = await self._view(board, view)
+        if season is None or await self._is_in(board, season):
+            removed = await self.remove(board, member)
+            if season is None or await self._is_in(board, season):
+                return removed
+        number = None if season == PREVIOUS else season
+        closed = await self.closed_season(board, number)
+        if closed is None:
+            raise NotFound(f"the board {board} keeps no such season")
+        return await self.archives.erase(board, closed, name)
+
+    async def erase_everywhere(self, board: str, member: str) -> bool:
+        """Remove a member from the board and its views, and take it out of all their seasons that
+        are kept, one after the other; whether it was anywhere. If it is broken off, do it again."""
+        name = name_bytes("member", member)
+        erased = await self.remove(board, member)  # before it is known which seasons are over
+        for one in (await self._own(board)).all:
+            for season in await self.closed(one.name):
+                with suppress(NotFound):  # it has had its time
+                    erased = await self.archives.erase(one.name, season, name) or erased
+                await give_way()
+        return erased
+
+    async def _is_in(self, board: str, season: SeasonName) -> bool:
+        current = await self.catch_up(board)
+        return current is not None and current.number == season
 
     async def _bring(
         self, boards: Sequence[Configured], entries: Sequence[Submit], overtaken: int

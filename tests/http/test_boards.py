@@ -18,6 +18,7 @@ from realtime.http.leaderboard_shapes import (
     MemberPath,
     NewScore,
     NewScoreOnBoards,
+    RemoveQuery,
     check_author,
 )
 
@@ -255,7 +256,7 @@ async def test_users_may_not_write_on_authoritative_boards() -> None:
     for operation, inputs in (
         (leaderboards.submit_scores, (BoardPath("arcade"), NewScore("ada", 1))),
         (leaderboards.submit_score_to_boards, (NewScoreOnBoards("ada", 1, ["arcade"]),)),
-        (leaderboards.remove_member, (MemberPath("arcade", "ada"),)),
+        (leaderboards.remove_member, (MemberPath("arcade", "ada"), RemoveQuery())),
     ):
         call = Call((), b"", {}, b"", user)
         with pytest.raises(Forbidden):

@@ -139,3 +139,12 @@ async def test_of_a_season_no_more_is_asked_than_others_can_wait_for(
     peer = await any_house.peer()
     answer = await rpc(peer, f"GET /v1/leaderboards/weekly/{query}")
     assert answer["error"]["code"] == code
+
+
+@pytest.mark.parametrize(("season", "code"), [("1", 102), ("previous", 102), ("al%6c", 106)])
+async def test_members_are_removed_from_one_season_at_a_time(
+    any_house: House, season: str, code: int
+) -> None:
+    peer = await any_house.peer()
+    answer = await rpc(peer, f"DELETE /v1/leaderboards/weekly/members/ada?season={season}")
+    assert answer["error"]["code"] == code
