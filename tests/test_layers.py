@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,3 +146,17 @@ def test_parsers_know_nothing_of_ours_but_errors() -> None:
     for module in imports(ROOT / "realtime/ws/messages.py"):
         assert not within(module, {"asyncio", "websockets", "uvicorn"}), module
         assert not within(module, {"realtime"}) or within(module, {"realtime.errors"}), module
+
+
+def test_a_service_loads_no_client_of_others_unless_it_is_told_to() -> None:
+    """They would be a quarter of the time that it takes to start."""
+    code = (
+        "import asyncio, sys\n"
+        "from realtime.app import Application\n"
+        "from realtime.settings import Settings\n"
+        "async def main(): Application(Settings(data=None))\n"
+        "asyncio.run(main())\n"
+        "print(*{'redis', 'httpx'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("\n", "")

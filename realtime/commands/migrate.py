@@ -7,7 +7,7 @@ import sys
 
 from realtime.commands import CommandError, settings_of
 from realtime.settings import MEMORY, Settings
-from realtime.store import redis_options
+from realtime.shared_store import redis_options
 from realtime.transfer.ends import TransferError
 from realtime.transfer.layout import shown
 from realtime.transfer.moving import Outcome, move

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Coroutine
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from realtime.backends.base import Backend
 from realtime.metrics import Probe
 from realtime.services.departures import Departures
 from realtime.services.resets import Resets
 from realtime.settings import Settings
-from realtime.webhooks.delivery import Delivery, probes
-from realtime.webhooks.endpoint import Endpoint
-from realtime.webhooks.resets import RESETS_AT_ONCE, ToldResets
-from realtime.webhooks.sender import AT_ONCE, Sender
+
+if TYPE_CHECKING:
+    from realtime.webhooks.delivery import Delivery
+    from realtime.webhooks.sender import Sender
 
 __all__ = ["Webhooks"]
 
@@ -31,6 +31,12 @@ class Webhooks:
         """Raises SettingsError if there is to be a secret and it cannot be read."""
         if settings.webhook_url is None:
             return cls(None, None, None, None)
+        # Their client takes 0.1 s to import, and many tell nobody.
+        from realtime.webhooks.delivery import Delivery
+        from realtime.webhooks.endpoint import Endpoint
+        from realtime.webhooks.resets import RESETS_AT_ONCE, ToldResets
+        from realtime.webhooks.sender import AT_ONCE, Sender
+
         timeout = settings.webhook_timeout
         departures = Departures(backend, debounce=settings.webhook_debounce, lease=LEASE * timeout)
         most = AT_ONCE + RESETS_AT_ONCE
@@ -61,7 +67,11 @@ class Webhooks:
         return [] if self._sender is None else [self._sender.run()]
 
     def probes(self) -> list[Probe]:
-        return [] if self._delivery is None else probes(self._delivery)
+        if self._delivery is None:
+            return []
+        from realtime.webhooks.delivery import probes
+
+        return probes(self._delivery)
 
     def wind_down(self) -> None:
         """Users are about to be sent away: none of them is taken for gone by this process."""
