@@ -123,6 +123,19 @@ def test_redis_goes_on_with_what_the_engine_stored(pair: Pair, ranking: Ranking)
     assert mine == [theirs]
 
 
+@pytest.mark.parametrize("ranking", RULES[2:])
+def test_what_redis_finds_things_by_leaves_with_the_board(pair: Pair, ranking: Ranking) -> None:
+    """Also if it was made when somebody looked, and nobody looks again."""
+    board = Board(KEY, ranking)
+    pair.run(pair.redis.sorted_sets.submit(board, [Submit(b"a", 1.0)]))
+    indices = KEY + b":places", KEY + b":scores"
+    assert pair.client.delete(*indices) == 1
+    assert pair.run(pair.redis.sorted_sets.size(board)) == 1
+    assert pair.client.exists(*indices) == 1
+    pair.clock.advance(60_000)  # an eighth longer than the entry
+    assert pair.client.exists(KEY, *indices) == 0
+
+
 def test_the_engine_goes_on_with_what_redis_stored(pair: Pair) -> None:
     board = Board(KEY, FIRST)
     for member in (b"z", b"a", b"m"):

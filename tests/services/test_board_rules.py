@@ -181,6 +181,14 @@ async def test_nobody_stands_twice_where_places_come(
     assert await shared.scores("b") == {"m0": 1, **best}
 
 
+async def test_whoever_has_not_heard_of_places_sees_members_by_their_names(shared: Stage) -> None:
+    was = Board(KEY, await shared.boards.rules("b"))
+    await shared.boards.configure("b", Ranking(ties="first"))
+    await fill(shared, 1, 2)
+    page = await shared.backend.sorted_sets.page(was, 0, 10)
+    assert [(entry.member, entry.score) for entry in page.entries] == [(b"m1", 2), (b"m0", 1)]
+
+
 async def test_dense_ranks_know_of_scores_that_came_by_other_rules(
     shared: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,9 @@ GENERATION_KEPT = 30 * 24 * 3600 * 1_000_000
 LOOKS_KEPT = GENERATION_KEPT
 """Microseconds for which the version of a look is known."""
 
+MARK, PLACE = b"\xff", 9
+"""What begins a place, and how many bytes that has: see `engine.placedset`."""
+
 _new = tuple.__new__  # half the time of a named tuple's own constructor; a page has many rows
 
 Score = bytes | None
@@ -337,11 +340,19 @@ def _page(
     notes: list[Any] | None = None,
 ) -> Page:
     scores = [float(score) for score in rows[1::2]]
+    members = rows[::2]
+    if ranking.ties == "member" and MARK in b"".join(members):
+        members = [_member(stored) for stored in members]
     ranks: Iterable[int] = range(first + 1, first + 1 + len(scores))
     if shared is not None:
         ranks = _shared_ranks(ranking.ranks == "dense", shared, first + 1, scores)
-    cells = zip(ranks, rows[::2], scores, notes or repeat(None), strict=False)
+    cells = zip(ranks, members, scores, notes or repeat(None), strict=False)
     return Page(total, [_new(Entry, row) for row in cells])
+
+
+def _member(stored: bytes) -> bytes:
+    """A member who has a place by rules that we have not heard of yet."""
+    return stored[PLACE:] if stored.startswith(MARK) else stored
 
 
 def _chosen(

@@ -232,6 +232,14 @@ local function find_scores(board)
   end)
 end
 
+-- Let what is found by leave with the board.
+local function leave_with(board, key)
+  local deadline = redis.call('PEXPIRETIME', board.key)
+  if deadline > 0 then
+    redis.call('PEXPIREAT', key, whole(deadline))
+  end
+end
+
 -- A board with nothing on it that is due, and all that is needed to find things.
 local function open(keys, order, ranks)
   local board = describe(keys, order, ranks, now_us())
@@ -241,9 +249,11 @@ local function open(keys, order, ranks)
   if redis.call('EXISTS', board.key) == 1 then
     if board.first and redis.call('EXISTS', board.places) == 0 then
       find_places(board)
+      leave_with(board, board.places)
     end
     if ranks == 'dense' and redis.call('EXISTS', board.scores) == 0 then
       find_scores(board)
+      leave_with(board, board.scores)
     end
   end
   return board
