@@ -6,8 +6,9 @@ A subclass says how a question is put; everything that it raises is an outage.
 from __future__ import annotations
 
 import abc
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from realtime.middleware.blocked import Blocked
@@ -20,6 +21,9 @@ from realtime.services.limits import Verdict, Wish
 __all__ = ["REFUSED", "Distant"]
 
 T = TypeVar("T")
+
+START = 1.0
+"""Seconds that the start of an app may wait for its rules to be defined, and to be connected."""
 
 REFUSED = 10_000
 """Refusals that are kept by default: about 5 MB."""
@@ -38,6 +42,9 @@ class Distant(abc.ABC):
         self._blocked = Blocked(remember)
         self._rules: dict[str, Rule] = {}
         self._counted: set[str] = set()
+        self._defined: set[str] = set()
+        """Rules that are where we ask as they are here; the others are defined first."""
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.on_outage = on_outage
 
     @property
@@ -71,20 +78,46 @@ class Distant(abc.ABC):
     async def release(self, rule: str, key: str, lease_id: str) -> None:
         await self._outages.ask(lambda: self._release(rule, key, lease_id))
 
-    async def prepare(self, rules: Sequence[Rule]) -> None:
-        self._rules |= {rule.name: rule for rule in rules}
+    async def prepare(self, rules: Sequence[Rule], *, at_start: bool = False) -> None:
+        names = {rule.name: rule for rule in rules}
+        self._rules |= names
         self._counted |= {rule.name for rule in rules if rule.penalty is not None}
+        self._defined -= names.keys()
+        # A request that waits is not held up for long: twice the deadline, and only the first.
+        patience = max(START, self._timeout) if at_start else self._timeout
         try:
-            await self._define_all(rules)
-        except Exception as error:  # they are defined when they are asked for
+            async with asyncio.timeout(patience):
+                await self._define(rules)
+        except Exception as error:  # they are defined before they are asked for
             self._outages.warn(f"the rules are not defined yet: {reason(error)}")
+
+    def _begin(self) -> None:
+        """Begin anew in another event loop: of a process that was forked, or of the next run.
+
+        What belongs to the other one is left as it is, and not closed: there it may be in use."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None:
+                self._outages.begin()
+                self._abandon()
+            self._loop = loop
+
+    @abc.abstractmethod
+    def _abandon(self) -> None:
+        """Forget connections, which are another loop's."""
 
     @abc.abstractmethod
     async def close(self) -> None:
         """Called when the app shuts down; the limiter may be used again afterwards."""
 
+    async def _define_new(self, names: Iterable[str]) -> None:
+        """Those of the rules that have to be defined before they are asked for."""
+        if not self._defined.issuperset(names):
+            await self._define([self._rules[name] for name in names if name not in self._defined])
+
     @abc.abstractmethod
-    async def _define_all(self, rules: Sequence[Rule]) -> None: ...
+    async def _define(self, rules: Sequence[Rule]) -> None:
+        """Define them, and note in ``_defined`` that they are."""
 
     @abc.abstractmethod
     async def _take(self, wishes: Sequence[Wish]) -> Sequence[Verdict]: ...

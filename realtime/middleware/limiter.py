@@ -7,19 +7,31 @@ way to decisions that nobody waits for; `realtime.middleware.remote` and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from starlette.types import Scope
 
 from realtime.backends.base import Decision
+from realtime.errors import InvalidInput, NotFound
 from realtime.middleware.rules import OnOutage, Rule
 from realtime.services.leases import Lease
 from realtime.services.limits import Limits, RuleSpec, Shortcut, Verdict, Wish
 from realtime.services.terms import Rule as Known
 
-__all__ = ["EmbeddedLimiter", "Ends", "EndsOfAll", "Features", "Limiter", "Way", "settle"]
+__all__ = [
+    "EmbeddedLimiter",
+    "Ends",
+    "EndsOfAll",
+    "Features",
+    "Limiter",
+    "Way",
+    "acquire",
+    "renew",
+    "settle",
+    "take",
+]
 
 T = TypeVar("T")
 
@@ -86,8 +98,9 @@ class Limiter(Protocol):
     async def release(self, rule: str, key: str, lease_id: str) -> None:
         """May be repeated."""
 
-    async def prepare(self, rules: Sequence[Rule]) -> None:
-        """Called before the first decision, with every rule there is. Never raises."""
+    async def prepare(self, rules: Sequence[Rule], *, at_start: bool = False) -> None:
+        """Called before the first decision, with every rule there is. ``at_start`` nobody waits
+        for that decision yet. Never raises."""
 
     async def close(self) -> None:
         """Called when the app shuts down; the limiter may be used again afterwards."""
@@ -112,6 +125,7 @@ class EmbeddedLimiter:
     def __init__(self, features: Features | None = None, on_outage: OnOutage = "deny") -> None:
         """``on_outage`` matters only if the features have a store that can be away."""
         self._features = _own_features() if features is None else features
+        self._rules: dict[str, Rule] = {}
         self._takes = 0
         self.on_outage = on_outage
 
@@ -195,30 +209,38 @@ class EmbeddedLimiter:
         self._takes += 1
         if not self._takes % TAKES_PER_SWEEP:
             self._features.sweep(SWEEP_BUDGET)
-        if len(wishes) == 1:
-            return [await self._features.limits.take(*wishes[0])]
-        return await self._features.limits.take_all(wishes)
+        names = [wish.rule for wish in wishes]
+        return await self._with_rules(names, lambda limits: take(limits, wishes))
 
     async def settle(self, wish: Wish, by: int) -> None:
-        await settle(self._features.limits, wish, by)
+        await self._with_rules([wish.rule], lambda limits: settle(limits, wish, by))
 
     async def acquire(self, wish: Wish, lease_id: str) -> Lease:
-        return await self._features.limits.leases.acquire(
-            wish.rule, wish.key, lease_id=lease_id, tier=wish.tier
-        )
+        return await self._with_rules([wish.rule], lambda limits: acquire(limits, wish, lease_id))
 
     async def renew(self, rule: str, key: str, lease_id: str) -> bool:
-        return await self._features.limits.leases.renew(rule, key, lease_id) is not None
+        return await self._with_rules([rule], lambda limits: renew(limits, rule, key, lease_id))
 
     async def release(self, rule: str, key: str, lease_id: str) -> None:
-        await self._features.limits.leases.release(rule, key, lease_id)
+        await self._with_rules([rule], lambda limits: limits.leases.release(rule, key, lease_id))
 
-    async def prepare(self, rules: Sequence[Rule]) -> None:
+    async def prepare(self, rules: Sequence[Rule], *, at_start: bool = False) -> None:
         for rule in rules:
+            self._rules[rule.name] = rule
             await self._features.limits.define(rule.name, rule.spec)
 
     async def close(self) -> None:
         """Nothing is held but memory."""
+
+    async def _with_rules(
+        self, names: Sequence[str], decide: Callable[[Limits], Awaitable[T]]
+    ) -> T:
+        limits = self._features.limits
+        try:
+            return await decide(limits)
+        except NotFound:  # somebody has removed one, and the app still has it
+            await self.prepare([self._rules[name] for name in names if name in self._rules])
+            return await decide(limits)
 
 
 def _by_caller(
@@ -237,14 +259,52 @@ def _is_plainly(found: Known | None, rule: Rule) -> bool:
     return found is not None and found.is_plainly(rule.spec)
 
 
+async def take(limits: Limits, wishes: Sequence[Wish]) -> Sequence[Verdict]:
+    """See `Limiter.take`."""
+    try:
+        return await _take(limits, wishes)
+    except InvalidInput:
+        known = [await _as_known(limits, wish) for wish in wishes]
+        if known == list(wishes):
+            raise
+        return await _take(limits, known)
+
+
+async def _take(limits: Limits, wishes: Sequence[Wish]) -> Sequence[Verdict]:
+    if len(wishes) == 1:
+        return [await limits.take(*wishes[0])]
+    return await limits.take_all(wishes)
+
+
+async def acquire(limits: Limits, wish: Wish, lease_id: str) -> Lease:
+    """See `Limiter.acquire`."""
+    rule, key, _, tier = await _as_known(limits, wish)
+    return await limits.leases.acquire(rule, key, lease_id=lease_id, tier=tier)
+
+
+async def renew(limits: Limits, rule: str, key: str, lease_id: str) -> bool:
+    """See `Limiter.renew`."""
+    return await limits.leases.renew(rule, key, lease_id) is not None
+
+
 async def settle(limits: Limits, wish: Wish, by: int) -> None:
     """See `Limiter.settle`."""
+    rule, key, _, tier = await _as_known(limits, wish)
     if by < 0:
-        await limits.refund(wish.rule, wish.key, -by, wish.tier)
+        await limits.refund(rule, key, -by, tier)
     elif by > 0:
-        reserved = await limits.reserve(wish.rule, wish.key, ESTIMATE, SETTLED_WITHIN, wish.tier)
+        reserved = await limits.reserve(rule, key, ESTIMATE, SETTLED_WITHIN, tier)
         if reserved.id is not None:
-            await limits.settle(wish.rule, wish.key, reserved.id, by, wish.tier)
+            await limits.settle(rule, key, reserved.id, by, tier)
+
+
+async def _as_known(limits: Limits, wish: Wish) -> Wish:
+    """Without its tier, if somebody has changed the rule, and it does not have that any more."""
+    if wish.tier is None:
+        return wish
+    spec = await limits.spec(wish.rule)
+    is_known = spec is None or wish.tier in spec.tiers
+    return wish if is_known else wish._replace(tier=None)
 
 
 def _own_features() -> Features:

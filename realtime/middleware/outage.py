@@ -55,6 +55,10 @@ class Outages:
         finally:
             self._probing = False
 
+    def begin(self) -> None:
+        """In another event loop nothing is known of outages, and no question is under way."""
+        self._in_a_row, self._probing = 0, False
+
     def warn(self, message: str) -> None:
         """A line in the log, now and then."""
         self._lines.warn(message)

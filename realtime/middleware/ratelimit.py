@@ -187,16 +187,16 @@ class RateLimitMiddleware:
             await answer.end(cost_of(after, scope, told))
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._prepare()
+        await self._prepare(at_start=True)
         try:
             await self.app(scope, receive, send)
         finally:
             self._prepared = False
             await self._ask.close()
 
-    async def _prepare(self) -> None:
+    async def _prepare(self, *, at_start: bool = False) -> None:
         self._prepared = True
-        await self._ask.limiter.prepare(self._rules)
+        await self._ask.limiter.prepare(self._rules, at_start=at_start)
 
 
 def _mark_as_coroutine_function(function: Callable[..., object]) -> None:

@@ -10,10 +10,9 @@ enough if somebody else defines them.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -31,9 +30,15 @@ ESTIMATE = 1
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 
 class _Outage(Exception):
     """There is no decision; says why."""
+
+
+class _Invalid(_Outage):
+    """The service does not take the question."""
 
 
 class RemoteLimiter(Distant):
@@ -57,34 +62,53 @@ class RemoteLimiter(Distant):
         super().__init__(url, timeout, on_outage, remember, log)
         self._headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
         self._transport = transport
+        # Now, since to read the certificates of this world takes longer than a decision may.
+        self._trusted = httpx.create_ssl_context() if self._url.scheme == "https" else False
         self._client: httpx.AsyncClient | None = None
-        self._defined: set[str] = set()
 
     async def close(self) -> None:
+        self._begin()
         client, self._client = self._client, None
         self._blocked.clear()
         if client is not None:
             await client.aclose()
 
-    async def _define_all(self, rules: Sequence[Rule]) -> None:
-        async with asyncio.timeout(self._timeout * max(1, len(rules))):
-            await self._define(rules)
-
     async def _take(self, wishes: Sequence[Wish]) -> Sequence[Verdict]:
-        if len(wishes) == 1:
-            (wish,) = wishes
-            answer = await self._post([wish.rule], f"{rule_path(wish.rule)}/take", take_of(wish))
-            results = [answer]
-        else:
-            takes = [{"rule": wish.rule, **take_of(wish)} for wish in wishes]
-            names = [wish.rule for wish in wishes]
-            results = (await self._post(names, "/v1/limits/take", {"takes": takes}))["results"]
+        try:
+            results = await self._results(wishes)
+        except _Invalid:
+            if all(wish.tier is None for wish in wishes):
+                raise
+            results = await self._results([wish._replace(tier=None) for wish in wishes])
         return [
             verdict_of(result, self._rules[wish.rule], wish.tier)
             for wish, result in zip(wishes, results, strict=True)
         ]
 
+    async def _as_known(self, wish: Wish, ask: Callable[[Wish], Awaitable[T]]) -> T:
+        """The answer; without the tier, if somebody has changed the rule, and it does not have
+        that any more."""
+        try:
+            return await ask(wish)
+        except _Invalid:
+            if wish.tier is None:
+                raise
+            return await ask(wish._replace(tier=None))
+
+    async def _results(self, wishes: Sequence[Wish]) -> Sequence[Mapping[str, Any]]:
+        if len(wishes) == 1:
+            (wish,) = wishes
+            return [await self._post([wish.rule], f"{rule_path(wish.rule)}/take", take_of(wish))]
+        takes = [{"rule": wish.rule, **take_of(wish)} for wish in wishes]
+        names = [wish.rule for wish in wishes]
+        answer = await self._post(names, "/v1/limits/take", {"takes": takes})
+        results: Sequence[Mapping[str, Any]] = answer["results"]
+        return results
+
     async def _settle(self, wish: Wish, by: int) -> None:
+        await self._as_known(wish, lambda wish: self._settle_for(wish, by))
+
+    async def _settle_for(self, wish: Wish, by: int) -> None:
         tier = {} if wish.tier is None else {"tier": wish.tier}
         path, body = rule_path(wish.rule), {"key": wish.key, **tier}
         if by < 0:
@@ -100,6 +124,9 @@ class RemoteLimiter(Distant):
                 _check(settled)
 
     async def _acquire(self, wish: Wish, lease_id: str) -> Lease:
+        return await self._as_known(wish, lambda wish: self._acquire_for(wish, lease_id))
+
+    async def _acquire_for(self, wish: Wish, lease_id: str) -> Lease:
         body = {"key": wish.key, "id": lease_id}
         if wish.tier is not None:
             body["tier"] = wish.tier
@@ -115,14 +142,13 @@ class RemoteLimiter(Distant):
             _check(response)
 
     async def _post(
-        self, names: Iterable[str], path: str, body: Mapping[str, object]
+        self, names: Sequence[str], path: str, body: Mapping[str, object]
     ) -> Mapping[str, Any]:
         """The answer of a service that knows the rules."""
-        rules = [self._rules[name] for name in names]
-        await self._define([rule for rule in rules if rule.name not in self._defined])
+        await self._define_new(names)
         response = await self._http().post(path, json=body)
         if response.status_code == 404:  # it has forgotten, or never saved, what we defined
-            await self._define(rules)
+            await self._define([self._rules[name] for name in names])
             response = await self._http().post(path, json=body)
         answer: Mapping[str, Any] = _check(response).json()
         return answer
@@ -136,13 +162,18 @@ class RemoteLimiter(Distant):
                 _check(response)
             self._defined.add(rule.name)
 
+    def _abandon(self) -> None:
+        self._client = None
+
     def _http(self) -> httpx.AsyncClient:
+        self._begin()
         if self._client is None:
             self._client = httpx.AsyncClient(
                 base_url=self._url,
                 headers=self._headers,
                 timeout=None,  # the deadline is around the whole decision
                 transport=self._transport,
+                verify=self._trusted,
                 trust_env=False,  # a proxy meant for the outside world must not see this
             )
         return self._client
@@ -150,6 +181,8 @@ class RemoteLimiter(Distant):
 
 def _check(response: httpx.Response) -> httpx.Response:
     """Raises _Outage for what is no success."""
+    if response.status_code == 422:
+        raise _Invalid(f"it does not take the question: {response.text[:200]}")
     if response.status_code not in (200, 204):
         raise _Outage(f"it answers {response.status_code}: {response.text[:200]}")
     return response

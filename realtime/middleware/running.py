@@ -64,6 +64,7 @@ class Running:
         # By duration: within one, the first to be renewed comes first.
         self._held: dict[float, dict[str, tuple[Held, float]]] = {}
         self._orphans: deque[_Orphan] = deque(maxlen=MAX_ORPHANS)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -74,6 +75,7 @@ class Running:
 
     async def acquire(self, limiter: Limiter, rule: Rule, wish: Wish) -> tuple[Lease, Held | None]:
         """The lease, and what has to be released. Raises what is an outage."""
+        loop = self._begin()
         held = Held(limiter, wish.rule, wish.key, secrets.token_urlsafe(12), rule.spec.per / 3)
         try:
             lease = await limiter.acquire(wish, held.id)
@@ -82,7 +84,7 @@ class Running:
             raise
         if lease.id is None:
             return lease, None
-        due = asyncio.get_running_loop().time() + held.third
+        due = loop.time() + held.third
         self._held.setdefault(held.third, {})[held.id] = (held, due)
         self._wake(due)
         return lease, held
@@ -90,7 +92,7 @@ class Running:
     async def release(self, leases: Sequence[Held]) -> None:
         """Never raises but when it is cancelled."""
         for held in leases:
-            self._held[held.third].pop(held.id, None)
+            self._held.get(held.third, {}).pop(held.id, None)
         for at, held in enumerate(leases):
             try:
                 await held.limiter.release(held.rule, held.key, held.id)
@@ -110,6 +112,16 @@ class Running:
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
+
+    def _begin(self) -> asyncio.AbstractEventLoop:
+        """The event loop; in another one than before - of a process that was forked, or of the
+        next run - nothing is ours of what is held, and no timer runs."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._timer, self._task = loop, None, None
+            self._held.clear()
+            self._orphans.clear()
+        return loop
 
     def _orphaned(self, orphan: _Orphan) -> None:
         self._orphans.append(orphan)

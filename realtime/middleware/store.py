@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from realtime.errors import NotFound
 from realtime.middleware.distant import REFUSED, Distant
-from realtime.middleware.limiter import settle
+from realtime.middleware.limiter import acquire, renew, settle, take
 from realtime.middleware.rules import OnOutage, Rule
 from realtime.services.leases import Lease
 from realtime.services.limits import Limits, Verdict, Wish
@@ -52,53 +52,48 @@ class StoreLimiter(Distant):
         self._started: asyncio.Future[None] | None = None
 
     async def close(self) -> None:
+        self._begin()
         stored, self._stored, self._started = self._stored, None, None
         self._blocked.clear()
         if stored is not None:
             await stored.close()
 
-    async def _define_all(self, rules: Sequence[Rule]) -> None:
+    async def _define(self, rules: Sequence[Rule]) -> None:
         limits = await self._limits()
         for rule in rules:
             await limits.define(rule.name, rule.spec)
+            self._defined.add(rule.name)
 
     async def _take(self, wishes: Sequence[Wish]) -> Sequence[Verdict]:
-        async def take(limits: Limits) -> list[Verdict]:
-            if len(wishes) == 1:
-                return [await limits.take(*wishes[0])]
-            return await limits.take_all(wishes)
-
-        return await self._with_rules([wish.rule for wish in wishes], take)
+        names = [wish.rule for wish in wishes]
+        return await self._with_rules(names, lambda limits: take(limits, wishes))
 
     async def _settle(self, wish: Wish, by: int) -> None:
-        await settle(await self._limits(), wish, by)
+        await self._with_rules([wish.rule], lambda limits: settle(limits, wish, by))
 
     async def _acquire(self, wish: Wish, lease_id: str) -> Lease:
-        async def acquire(limits: Limits) -> Lease:
-            return await limits.leases.acquire(
-                wish.rule, wish.key, lease_id=lease_id, tier=wish.tier
-            )
-
-        return await self._with_rules([wish.rule], acquire)
+        return await self._with_rules([wish.rule], lambda limits: acquire(limits, wish, lease_id))
 
     async def _renew(self, rule: str, key: str, lease_id: str) -> bool:
-        return await (await self._limits()).leases.renew(rule, key, lease_id) is not None
+        return await self._with_rules([rule], lambda limits: renew(limits, rule, key, lease_id))
 
     async def _release(self, rule: str, key: str, lease_id: str) -> None:
-        await (await self._limits()).leases.release(rule, key, lease_id)
+        await self._with_rules([rule], lambda limits: limits.leases.release(rule, key, lease_id))
 
     async def _with_rules(
         self, names: Sequence[str], decide: Callable[[Limits], Awaitable[T]]
     ) -> T:
         limits = await self._limits()
+        await self._define_new(names)
         try:
             return await decide(limits)
-        except NotFound:  # nobody has defined them yet, or the store was emptied
-            await self._define_all([self._rules[name] for name in names if name in self._rules])
+        except NotFound:  # the store was emptied, or somebody has removed them
+            await self._define([self._rules[name] for name in names])
             return await decide(limits)
 
     async def _limits(self) -> Limits:
         """Of the store, which is started by whoever comes first."""
+        self._begin()
         if self._stored is None:
             self._stored = _stored(self._url, self._options)
         if self._started is None:
@@ -106,6 +101,10 @@ class StoreLimiter(Distant):
         # Whoever gives up waiting must not end it for the others.
         await asyncio.shield(self._started)
         return self._stored.limits
+
+    def _abandon(self) -> None:
+        if self._started is not None:
+            self._stored, self._started = None, None
 
 
 def _stored(url: str, options: Options | None) -> Stored:

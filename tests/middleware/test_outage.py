@@ -34,10 +34,17 @@ class Wire(Distant):
     async def close(self) -> None:
         """Nothing is held."""
 
-    async def _define_all(self, rules: Sequence[Rule]) -> None:
+    def _abandon(self) -> None:
+        """Nothing is held."""
+
+    async def _define(self, rules: Sequence[Rule]) -> None:
+        if self.is_cut:
+            raise ConnectionError("the wire is cut")
         await self.there.prepare(rules)
+        self._defined |= {rule.name for rule in rules}
 
     async def _take(self, wishes: Sequence[Wish]) -> Sequence[Verdict]:
+        await self._define_new([wish.rule for wish in wishes])
         self._use()
         return await self.there.take(wishes)
 

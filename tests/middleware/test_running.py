@@ -216,6 +216,35 @@ async def test_orphans_are_bounded(moody: Moody, clock: Time) -> None:
     assert moody.releases == MAX_ORPHANS
 
 
+class Telling(EmbeddedLimiter):
+    """A limiter that tells of renewals."""
+
+    renewed: asyncio.Event
+
+    def __init__(self, house: House) -> None:
+        super().__init__(house.features)
+
+    async def renew(self, rule: str, key: str, lease_id: str) -> bool:
+        self.renewed.set()
+        return await super().renew(rule, key, lease_id)
+
+
+def test_another_event_loop_begins_anew(house: House) -> None:
+    """That of a process that was forked from ours, or of the next run."""
+    limiter, running = Telling(house), Running()
+    soon = Rule("soon", 2, per=0.003, algorithm="concurrency")
+
+    async def hold() -> int:
+        limiter.renewed = asyncio.Event()
+        await limiter.prepare([soon])
+        await running.acquire(limiter, soon, Wish("soon", "ada"))
+        async with asyncio.timeout(30):
+            await limiter.renewed.wait()
+        return len(running)
+
+    assert [asyncio.run(hold()) for _ in range(2)] == [1, 1]
+
+
 async def test_after_the_end_nothing_is_renewed(moody: Moody, clock: Time) -> None:
     running = Running()
     await running.acquire(moody, RULE, WISH)

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from wsgiref.util import setup_testing_defaults
@@ -265,20 +266,42 @@ def _answers(app: RateLimit, out: Any) -> None:
     app.close()
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_process_that_was_forked_after_the_app_was_loaded_works(house: House) -> None:
-    """As servers do that load the app before they fork: no thread goes along."""
-    rule = Rule("one", 1, per=60, algorithm="concurrency")
-    app = limited(house, rules={"*": rule})
-    assert ask(app).status == 200
+def _forked(app: RateLimit) -> list[int]:
+    """What two requests are answered in a process that was forked from this one."""
     fork = multiprocessing.get_context("fork")
     out = fork.SimpleQueue()
     child = fork.Process(target=_answers, args=(app, out))
     child.start()
-    assert out.get() == [200, 200]
-    child.join()
-    assert ask(app).status == 200
-    app.close()
+    try:
+        child.join(PATIENT)
+        assert not child.is_alive()
+        found: list[int] = out.get()
+        return found
+    finally:
+        child.kill()
+        child.join()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+class TestForks:
+    """As servers make that load the app before they fork: no thread goes along."""
+
+    def test_a_process_that_was_forked_after_a_request_works(self, house: House) -> None:
+        rule = Rule("one", 1, per=60, algorithm="concurrency")
+        app = limited(house, rules={"*": rule})
+        assert ask(app).status == 200
+        assert _forked(app) == [200, 200]
+        assert ask(app).status == 200
+        app.close()
+
+    def test_it_connects_for_itself(self, tmp_path: Path) -> None:
+        with running_redis(tmp_path) as server:
+            limiter = StoreLimiter(server.url, timeout=PATIENT, on_outage="deny")
+            app = RateLimit(bare, rules={"*": Rule("a", 4, per=3600)}, limiter=limiter)
+            assert statuses(app, 1) == [200]
+            assert _forked(app) == [200, 200]
+            assert statuses(app, 2) == [200, 429]
+            app.close()
 
 
 def test_in_front_of_flask(house: House) -> None:
