@@ -21,7 +21,7 @@ async def test_all_are_charged_or_none(house: House) -> None:
     ask = house.client(rules=ALL)
     assert (await ask()).headers[
         "ratelimit"
-    ] == '"burst";r=1;t=15, "hour";r=2;t=1200, "day";r=99;t=864'
+    ] == '"burst";r=1;t=15, "hour";r=2;t=1200, "day";r=99;t=92800'
     assert await ask.statuses(3) == [200, 429, 429]
     house.advance(15)
     assert await ask.statuses(1) == [200]
