@@ -88,7 +88,11 @@ class SlidingLog:
 
     def next_after(self, decision: Decision) -> int:
         """At the latest by then: which entry goes first, a decision does not say."""
-        return 0 if decision.remaining >= self.quota else decision.reset_after
+        if decision.remaining >= self.quota:
+            return 0
+        # What was refused fits no sooner than one more does.
+        wait = decision.retry_after
+        return min(decision.reset_after, wait) if wait > 0 else decision.reset_after
 
     def left(self, state: LimitState, now: int) -> int:
         return max(0, self.quota - sum(units for _, units in self._in_view(state, now)))

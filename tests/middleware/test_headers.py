@@ -17,6 +17,7 @@ from realtime.services.limits import Verdict, Wish
 from tests.middleware.conftest import Ask, House, shop
 from tests.middleware.fields import parse
 
+ALGORITHMS = ("token_bucket", "sliding_window", "sliding_log", "fixed_window")
 ITEMS = Rule("items", limit=100, per=60, burst=20)
 PAIR = (Rule("second", limit=2, per=1), Rule("day", limit=3, per=86_400, algorithm="fixed_window"))
 
@@ -88,6 +89,21 @@ async def test_a_jitter_only_adds_and_retry_after_is_never_before_t(
         else:
             told = numbers(answer.headers)[2]
         assert int(told) <= int(answer.headers["retry-after"])
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+async def test_without_jitter_it_is_not_before_t_either(house: House, algorithm: Any) -> None:
+    """Where what was spent comes back little by little."""
+    rule = Rule("a", 4, per=60, algorithm=algorithm)
+    for rules in (rule, (rule, Rule("b", 100, per=10))):
+        ask = house.client(rules={"*": rules})
+        address = f"198.51.100.{len(str(rules))}"
+        for _ in range(5):
+            answer = await ask(address=address)
+            house.advance(1)
+        assert answer.status_code == 429
+        (item,) = parse(answer.headers["ratelimit"])
+        assert 1 <= item.parameters["t"] <= int(answer.headers["retry-after"])  # type: ignore[operator]
 
 
 async def test_a_jitter_is_on_answers_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
