@@ -1,9 +1,9 @@
 """Who need not be asked about, because he was refused a moment ago and cannot have more yet.
 
 A refusal says after what time the same cost can pass. Until then the answer to the same
-question, or to a dearer one, is known; a client that hammers costs us a look-up instead of a
-round trip. What changes meanwhile - a reset, a refund, a higher limit - is noticed a little
-later, `AT_MOST` in the worst case.
+question is known, and to a dearer one, where the rule lets us tell how much longer that takes;
+a client that hammers costs us a look-up instead of a round trip. What changes meanwhile - a
+reset, a refund, a higher limit - is noticed a little later, `AT_MOST` in the worst case.
 
 Refusals under a rule with a penalty box are not kept: each of them counts there, and so has to
 be asked. Being in the box is kept, since what is asked in the box counts for nothing.
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from realtime.backends.base import NEVER
+from realtime.backends.base import NEVER, CalendarWindow, FixedWindow, TokenBucket
 from realtime.services.limits import Verdict, Wish
 
 __all__ = ["Blocked", "Known"]
@@ -39,9 +39,8 @@ class Known(list[Verdict]):
 class _Refused(NamedTuple):
     verdict: Verdict
     cost: int
+    learned_at: float
     believed_until: float
-    opens_at: float
-    """When the cost can pass; the end of time if never."""
 
 
 class Blocked:
@@ -84,14 +83,12 @@ class Blocked:
         if not self._capacity:
             return
         wait, now = verdict.decision.retry_after, self._now()
-        never = wait == NEVER
-        opens_at = float("inf") if never else now + wait / SECOND
-        believed = now + (AT_MOST_FOR_EVER if never else min(AT_MOST, wait / SECOND))
+        seconds = AT_MOST_FOR_EVER if wait == NEVER else min(AT_MOST, wait / SECOND)
         name = (wish.rule, wish.key, wish.tier)
         self._refused.pop(name, None)
         if len(self._refused) >= self._capacity:
             del self._refused[next(iter(self._refused))]
-        self._refused[name] = _Refused(verdict, wish.cost, believed, opens_at)
+        self._refused[name] = _Refused(verdict, wish.cost, now, now + seconds)
 
     def _still(self, wish: Wish, now: float) -> Verdict | None:
         name = (wish.rule, wish.key, wish.tier)
@@ -103,8 +100,26 @@ class Blocked:
             return None
         if not wish.cost or wish.cost < found.cost:
             return None
-        verdict = found.verdict
-        if found.opens_at == float("inf"):
-            return verdict
-        wait = max(1, round((found.opens_at - now) * SECOND))
-        return verdict._replace(decision=verdict.decision._replace(retry_after=wait))
+        wait = _wait(found.verdict, found.cost, wish.cost)
+        return None if wait is None else _later(found.verdict, wait, now - found.learned_at)
+
+
+def _wait(verdict: Verdict, refused: int, cost: int) -> int | None:
+    """Microseconds from the refusal until as much can pass; None if only the limiter knows."""
+    decision, build = verdict.decision, verdict.build
+    wait, more = decision.retry_after, cost - refused
+    if not more or wait == NEVER or verdict.reason != "limit":
+        return wait
+    if cost > decision.limit:
+        return NEVER
+    if isinstance(build, TokenBucket):
+        return wait - (-more * build.period // build.quota)
+    return wait if isinstance(build, FixedWindow | CalendarWindow) else None
+
+
+def _later(verdict: Verdict, wait: int, seconds: float) -> Verdict:
+    """The same refusal as it is told some seconds later, of a cost with another wait."""
+    decision, passed = verdict.decision, round(seconds * SECOND)
+    wait = wait if wait == NEVER else max(1, wait - passed)
+    reset = max(0, decision.reset_after - passed)
+    return verdict._replace(decision=decision._replace(retry_after=wait, reset_after=reset))

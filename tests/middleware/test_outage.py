@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -194,7 +195,7 @@ class TestBlocked:
         answer = await ask()
         assert (answer.status_code, answer.headers["retry-after"]) == (429, "3")
         assert answer.json()["retry_after"] == 2.5
-        assert answer.headers["ratelimit"] == '"a";r=0;t=4'
+        assert answer.headers["ratelimit"] == '"a";r=0;t=3'
         assert wire.asked == asked
         assert seen.outcomes() == ["allowed", "allowed", "refused", "blocked"]
         assert await ask.statuses(1, address="198.51.100.1") == [200]
@@ -212,6 +213,35 @@ class TestBlocked:
         assert wire.asked == asked
         assert await ask.statuses(2) == [429, 200]
         assert wire.asked == asked + 2
+
+    @pytest.mark.parametrize(
+        "algorithm", ["token_bucket", "sliding_window", "sliding_log", "fixed_window", "calendar"]
+    )
+    @pytest.mark.parametrize("mode", ["draft10", "x-ratelimit"])
+    async def test_what_is_known_is_what_would_have_been_answered(
+        self, house: House, monkeypatch: pytest.MonkeyPatch, algorithm: Any, mode: Any
+    ) -> None:
+        when: Any = {"unit": "minute"} if algorithm == "calendar" else {"per": 60}
+        rule = Rule("a", 4, algorithm=algorithm, **when)
+        clock, costs = [100.0], [1]
+        knowing, asking = Wire(house), Wire(house, remember=0)
+        monkeypatch.setattr(knowing, "_blocked", Blocked(100, lambda: clock[0]))
+        known, asked = (
+            client(wire, rule, headers=mode, cost=lambda scope: costs[0])
+            for wire in (knowing, asking)
+        )
+        assert await known.statuses(5) == [200] * 4 + [429]
+        questions = knowing.asked
+        for passed, cost in ((0.75, 1), (0.75, 2), (0, 4), (0, 5), (1.5, 1), (0.001, 3)):
+            clock[0] += passed
+            house.advance(passed)
+            costs[0] = cost
+            here, there = await known(), await asked()
+            assert here.json() == there.json()
+            for name in ("ratelimit", "x-ratelimit-reset", "retry-after"):
+                assert here.headers.get(name) == there.headers.get(name)
+        if not algorithm.startswith("sliding"):
+            assert knowing.asked == questions
 
     async def test_refusals_that_count_are_asked_for_and_the_box_is_not(self, house: House) -> None:
         wire = Wire(house)
