@@ -23,6 +23,7 @@ __all__ = [
     "equal_bounds",
     "histogram",
     "index_at",
+    "no_better",
     "onward",
     "page",
     "page_by_score",
@@ -104,9 +105,19 @@ def around_score(board: SortedSet, ranking: Ranking, score: float, radius: int) 
 def index_at(total: int, percentile: float) -> int:
     """The index of the last of ``total`` entries of which that many per cent stand no better.
 
-    The same operations on doubles as in Lua, so that all backends agree.
+    What `no_better` answers of an entry leads to it again. The same operations on doubles as in
+    Lua, so that all backends agree.
     """
-    return max(0, min(total - 1, int(total * (100 - percentile) / 100)))
+    index = max(0, min(total - 1, int(total * (100 - percentile) / 100)))  # it may be off by one
+    if index + 1 < total and no_better(total, index + 1) >= percentile:
+        return index + 1
+    return index - 1 if index and no_better(total, index) < percentile else index
+
+
+def no_better(total: int, better: int) -> float:
+    """How many per cent of ``total`` entries stand no better than one that so many are better
+    than."""
+    return 100 * (total - better) / total
 
 
 def histogram(board: SortedSet, bounds: list[float]) -> Histogram:

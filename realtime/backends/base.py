@@ -47,6 +47,7 @@ from realtime.backends.base_boards import (
     bounds_between,
     counting_score,
     index_at,
+    no_better,
 )
 from realtime.backends.base_channels import (
     ChannelListener,
@@ -167,6 +168,7 @@ __all__ = [
     "bounds_between",
     "counting_score",
     "index_at",
+    "no_better",
     "recover",
     "recover_latest",
 ]

@@ -18,7 +18,7 @@ from engine.ranking import (
     counting_score,
 )
 from engine.seasons import Closed, Season
-from engine.standings import EntryPosition, Histogram, Onward, bounds_between, index_at
+from engine.standings import EntryPosition, Histogram, Onward, bounds_between, index_at, no_better
 
 __all__ = [
     "UNHEARD",
@@ -42,6 +42,7 @@ __all__ = [
     "bounds_between",
     "counting_score",
     "index_at",
+    "no_better",
 ]
 
 

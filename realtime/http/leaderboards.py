@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from realtime.backends.base import no_better
 from realtime.errors import Gone, InvalidInput, NotFound
 from realtime.http.inputs import Call
 from realtime.http.leaderboard_shapes import (
@@ -206,7 +207,7 @@ async def read_standing(
         member=path.member,
         score=json_score(entry.score),
         rank=entry.rank,
-        percentile=100 * (total - better) / total,
+        percentile=no_better(total, better),
         total=total,
         metadata=UNSET if entry.metadata is None else Raw(entry.metadata),
     )

@@ -90,9 +90,7 @@ class Model:
         order = self.order()
         total = len(order)
         fitting = [
-            name
-            for index, name in enumerate(order)
-            if (total - index) * 100 >= percentile * total - 1e-9
+            name for index, name in enumerate(order) if 100 * (total - index) / total >= percentile
         ]
         return fitting[-1] if fitting else None
 

@@ -159,6 +159,11 @@ async def test_percentiles_and_counts(http: httpx.AsyncClient) -> None:
     member = (await http.get(f"{ARCADE}/members/m8")).json()
     assert member["percentile"] == 90
     assert (await http.get(f"{ARCADE}/percentile?at=101")).status_code == 422
+    await http.delete(f"{ARCADE}/members/m0")  # of nine there are no whole per cents
+    for member in ("m1", "m2", "m4", "m7"):
+        told = (await http.get(f"{ARCADE}/members/{member}")).json()["percentile"]
+        assert (await http.get(f"{ARCADE}/percentile?at={told}")).json()["member"] == member
+    await submit(http, ("m0", 0))
     assert (await http.get(f"{ARCADE}/count?min_score=3&max_score=5")).json()["count"] == 3
     assert (await http.get(f"{ARCADE}/count")).json()["count"] == 10
 
