@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 import realtime.datadir
-from realtime.datadir import DataDirectory, DirectoryInUse, LastStop
+from realtime.datadir import (
+    JOURNAL,
+    RETIRED,
+    DataDirectory,
+    DirectoryInUse,
+    LastStop,
+    retire_journal,
+)
 
 
 def test_a_directory_has_one_owner(tmp_path: Path) -> None:
@@ -194,3 +201,14 @@ def test_the_lock_says_so_on_disk_before_anything_else_happens(
     assert synced[-1].startswith(b"%d\n" % os.getpid())
     owner.release(clean=True)
     assert synced[-1] == b""
+
+
+def test_of_a_journal_that_is_retired_nothing_is_left(tmp_path: Path) -> None:
+    """Also of one that was retired before, and of which a crash left something."""
+    for name in (JOURNAL, RETIRED):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "appendonly.aof.1.incr.aof").touch()
+    retire_journal(tmp_path)
+    assert not list(tmp_path.iterdir())
+    retire_journal(tmp_path)
+    assert not list(tmp_path.iterdir())
