@@ -9,22 +9,27 @@ after so many of them, the connection is closed with 1008.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.types import Message, Receive, Scope, Send
 
-from realtime.middleware.answers import Refusal
+from realtime.middleware.answers import OUTAGE, Refusal
 from realtime.middleware.ask import Ask
 from realtime.middleware.guard import Guard
 from realtime.middleware.rules import CONCURRENCY, Rule
 
-__all__ = ["POLICY_VIOLATION", "MessageGuard", "Messages"]
+__all__ = ["POLICY_VIOLATION", "Closed", "MessageGuard", "Messages"]
 
 POLICY_VIOLATION = 1008
 
 Complaint = Callable[[Refusal], str | bytes | None]
 """The message for a client whose message was dropped; None for none."""
+
+
+class Closed(OSError):
+    """An app sends to a WebSocket that we have closed. ASGI has servers raise an OSError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,8 @@ class MessageGuard:
     def __init__(self, messages: Messages, ask: Ask) -> None:
         self._messages = messages
         self._guard = Guard(messages.rules, ask)
+        self.is_immediate = ask.limiter.immediate
+        """Nobody waits for a decision, and so nobody can give up meanwhile."""
 
     def around(self, scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]:
         """Both directions of one connection."""
@@ -90,7 +97,10 @@ class MessageGuard:
 class _Connection:
     """One WebSocket, between its server and its app."""
 
-    __slots__ = ("_guard", "_is_closed", "_is_ours", "_receive", "_scope", "_send", "_violations")
+    __slots__ = (
+        "_deciding", "_guard", "_is_closed", "_is_ours", "_receive", "_scope", "_send",
+        "_undecided", "_violations",
+    )  # fmt: skip
 
     def __init__(self, guard: MessageGuard, scope: Scope, receive: Receive, send: Send) -> None:
         self._guard = guard
@@ -100,32 +110,56 @@ class _Connection:
         self._violations = 0
         self._is_closed = False
         self._is_ours = False
-        """We closed it: what the app still sends goes nowhere, as if the client had left."""
+        """We closed it: to the app it is as if the client had left."""
+        self._undecided: Message | None = None
+        """What was received last. The app may give up waiting while it is being decided about,
+        and come again: then it must not be lost."""
+        self._deciding: asyncio.Future[Refusal | None] | None = None
 
     async def receive(self) -> Message:
         """The next message that is not too much."""
         while not self._is_ours:
-            message = await self._receive()
-            if message["type"] != "websocket.receive":
-                return message
-            refusal = await self._guard.refusal(self._scope, message)
+            if self._undecided is None:
+                message = await self._receive()
+                if message["type"] != "websocket.receive":
+                    return message
+                self._undecided = message
+            message = self._undecided
+            try:
+                refusal = await self._decision(message)
+            except Exception:
+                self._undecided = self._deciding = None
+                raise
+            self._undecided = self._deciding = None
             if refusal is None:
                 return message
             await self._refuse(refusal)
         return {"type": "websocket.disconnect", "code": POLICY_VIOLATION, "reason": ""}
 
+    async def _decision(self, message: Message) -> Refusal | None:
+        if self._guard.is_immediate:
+            return await self._guard.refusal(self._scope, message)
+        if self._deciding is None:
+            self._deciding = asyncio.ensure_future(self._guard.refusal(self._scope, message))
+        return await asyncio.shield(self._deciding)
+
     async def send(self, message: Message) -> None:
+        """Once we have closed the connection it raises `Closed`, but for another close."""
+        is_end = message["type"] == "websocket.close"
         if self._is_ours:
-            return
-        if message["type"] == "websocket.close":
+            if is_end:
+                return
+            raise Closed("the connection is closed: too much was received")
+        if is_end:
             self._is_closed = True
         await self._send(message)
 
     async def _refuse(self, refusal: Refusal) -> None:
-        self._violations += 1
+        is_violation = refusal is not OUTAGE  # of which the client can do nothing
+        self._violations += is_violation
         if self._is_closed:
             return
-        if self._guard.is_enough(self._violations):
+        if is_violation and self._guard.is_enough(self._violations):
             self._is_ours = True
             await self._send(
                 {"type": "websocket.close", "code": POLICY_VIOLATION, "reason": refusal.title}

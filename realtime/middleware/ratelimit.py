@@ -22,6 +22,7 @@ end, in an `Admission`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -42,7 +43,7 @@ from realtime.middleware.events import Observer
 from realtime.middleware.fields import Header, HeaderMode, ResetForm
 from realtime.middleware.guard import Admission, Guard
 from realtime.middleware.limiter import Limiter
-from realtime.middleware.messages import POLICY_VIOLATION, MessageGuard, Messages
+from realtime.middleware.messages import POLICY_VIOLATION, Closed, MessageGuard, Messages
 from realtime.middleware.routes import Routes
 from realtime.middleware.rules import KeyFunction, Rule, distinct
 
@@ -144,10 +145,11 @@ class RateLimitMiddleware:
             await self._prepare()
         if limited is not None:
             receive, send = limited.around(scope, receive, send)
-        if guard is None:
-            await self.app(scope, receive, send)
-        else:
-            await self._slowly(guard, scope, receive, send)
+        with contextlib.suppress(Closed):  # the app may end by it, as by a client who left
+            if guard is None:
+                await self.app(scope, receive, send)
+            else:
+                await self._slowly(guard, scope, receive, send)
 
     async def _answer(
         self,

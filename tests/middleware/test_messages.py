@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import Sequence
 
 import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from realtime.errors import Unavailable
 from realtime.middleware import EmbeddedLimiter, Messages, RateLimitMiddleware, Rule
-from realtime.services.limits import Verdict
+from realtime.services.limits import Verdict, Wish
 from tests.middleware.conftest import House
 
 COUNT = Rule("lines", 2, per=60)
@@ -120,7 +121,8 @@ async def test_after_so_many_the_connection_is_closed(house: House, after: int) 
     assert sent[-1] == {"type": "websocket.close", "code": 1008, "reason": "Quota exceeded"}
 
 
-async def test_what_the_app_still_sends_goes_nowhere(house: House) -> None:
+async def test_who_still_sends_is_told_that_the_connection_is_closed(house: House) -> None:
+    """As a server tells who sends to a client that has left: so no task sends for ever."""
     seen: list[str] = []
 
     async def app(scope: object, receive: object, send: object) -> None:
@@ -128,12 +130,91 @@ async def test_what_the_app_still_sends_goes_nowhere(house: House) -> None:
         while (message := await receive())["type"] != "websocket.disconnect":  # type: ignore[operator]
             seen.append(message["type"])
         seen.append(f"{message['code']}")
-        await send({"type": "websocket.send", "text": "too late"})  # type: ignore[operator]
+        await send({"type": "websocket.close", "code": 1000})  # type: ignore[operator]
+        try:
+            await send({"type": "websocket.send", "text": "too late"})  # type: ignore[operator]
+        except OSError as error:
+            seen.append(str(error))
+            raise
 
     limited = house.guarded(app, rules={}, messages={"*": Messages(COUNT, close_after=1)})
     sent = await talk(limited, "a", "b", "c", "d")
     assert [message["type"] for message in sent] == ["websocket.close"]
-    assert seen == ["websocket.connect", "websocket.receive", "websocket.receive", "1008"]
+    assert seen == [
+        "websocket.connect",
+        "websocket.receive",
+        "websocket.receive",
+        "1008",
+        "the connection is closed: too much was received",
+    ]
+
+
+class Slow(EmbeddedLimiter):
+    """Its decisions wait until they are told."""
+
+    immediate = False
+
+    def __init__(self, house: House) -> None:
+        super().__init__(house.features)
+        self.go_on = asyncio.Event()
+
+    async def take(self, wishes: Sequence[Wish]) -> Sequence[Verdict]:
+        await self.go_on.wait()
+        return await super().take(wishes)
+
+
+async def test_a_message_survives_that_its_receiver_gives_up(house: House) -> None:
+    """Which apps do, to send something else now and then; and it is charged once."""
+    limiter = Slow(house)
+    incoming: asyncio.Queue[Message] = asyncio.Queue()
+    heard: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for _ in range(2):
+            waiting = asyncio.ensure_future(receive())
+            await asyncio.wait([waiting], timeout=0.001)
+            assert waiting.cancel()
+            await asyncio.wait([waiting])
+        limiter.go_on.set()
+        heard.extend([await receive(), await receive(), await receive()])
+
+    async def send(message: Message) -> None:
+        heard.append(message)
+
+    for text in ("a", "b", "c"):
+        incoming.put_nowait({"type": "websocket.receive", "text": text})
+    incoming.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    limited = RateLimitMiddleware(app, rules={}, messages={"*": Messages(COUNT)}, limiter=limiter)
+    scope = {"type": "websocket", "path": "/", "headers": [], "client": ("203.0.113.7", 1)}
+    await limited(scope, incoming.get, send)
+    complaint, *messages = heard
+    assert complaint["type"] == "websocket.send"
+    assert [message.get("text") for message in messages] == ["a", "b", None]
+
+
+async def test_a_key_function_that_fails_does_not_come_back(house: House) -> None:
+    """Neither where a decision is waited for nor where it is not."""
+    keys = iter(["", "ada"] * 2)
+
+    def key(scope: Scope) -> str:
+        return str(1 // len(next(keys)))
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        with pytest.raises(ZeroDivisionError):
+            await receive()
+        assert (await receive())["text"] == "b"
+
+    slow = Slow(house)
+    slow.go_on.set()
+    for limiter in (slow, EmbeddedLimiter(house.features)):
+        incoming: asyncio.Queue[Message] = asyncio.Queue()
+        for text in ("a", "b"):
+            incoming.put_nowait({"type": "websocket.receive", "text": text})
+        limited = RateLimitMiddleware(
+            app, rules={}, messages={"*": Messages(COUNT)}, limiter=limiter, key=key
+        )
+        scope = {"type": "websocket", "path": "/", "headers": [], "client": ("x", 1)}
+        await limited(scope, incoming.get, incoming.put)
 
 
 async def test_nothing_is_said_to_a_client_whom_the_app_has_left(house: House) -> None:
@@ -180,10 +261,13 @@ class Away(EmbeddedLimiter):
 @pytest.mark.parametrize(("policy", "passes"), [("allow", True), ("deny", False)])
 async def test_an_outage_is_what_the_rule_says(policy: str, passes: bool) -> None:
     rule = Rule("lines", 1, per=60, tiers={}, shadow=False, on_outage=policy, allow=("x",))  # type: ignore[arg-type]
-    app = RateLimitMiddleware(echo(), rules={}, messages={"*": Messages(rule)}, limiter=Away())
-    (answer,) = await talk(app, "a")
-    assert (answer["text"] == "a") is passes
-    assert passes or json.loads(answer["text"])["status"] == 503
+    messages = {"*": Messages(rule, close_after=1)}  # which no outage counts for
+    app = RateLimitMiddleware(echo(), rules={}, messages=messages, limiter=Away())
+    answers = await talk(app, "a", "a")
+    for answer in answers:
+        assert (answer["text"] == "a") is passes
+        assert passes or json.loads(answer["text"])["status"] == 503
+    assert len(answers) == 2
 
 
 @pytest.mark.parametrize(
