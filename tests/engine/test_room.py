@@ -105,6 +105,14 @@ def test_leases_and_charges_need_room_too() -> None:
     assert engine.buckets.adjust(b"rl:b", RULE, -1).remaining == 5
 
 
+def test_a_lease_may_have_the_last_room() -> None:
+    engine = bounded(ManualClock(), 2)
+    engine.buckets.take(b"rl:a", RULE)
+    assert engine.leases.acquire(b"rl:b:leases", 2, b"x", SECOND).granted
+    assert engine.leases.acquire(b"rl:b:leases", 2, b"y", SECOND).granted, "one key for both"
+    assert engine.buckets.room.used == 2
+
+
 @given(
     st.integers(1, 5),
     st.lists(

@@ -212,3 +212,22 @@ def test_of_a_journal_that_is_retired_nothing_is_left(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     retire_journal(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_name_is_on_disk_when_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut must not bring back what had the name before."""
+    owner = acquired(tmp_path)
+    synced: list[list[str]] = []
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            synced.append(os.listdir(descriptor))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with owner.create() as new:
+        assert not synced
+        new.commit("dump.rdb")
+        assert ["dump.rdb" in names for names in synced] == [True]
+    owner.release()
