@@ -186,7 +186,8 @@ async def test_a_message_survives_that_its_receiver_gives_up(house: House) -> No
     incoming.put_nowait({"type": "websocket.disconnect", "code": 1000})
     limited = RateLimitMiddleware(app, rules={}, messages={"*": Messages(COUNT)}, limiter=limiter)
     scope = {"type": "websocket", "path": "/", "headers": [], "client": ("203.0.113.7", 1)}
-    await limited(scope, incoming.get, send)
+    async with asyncio.timeout(30):
+        await limited(scope, incoming.get, send)
     complaint, *messages = heard
     assert complaint["type"] == "websocket.send"
     assert [message.get("text") for message in messages] == ["a", "b", None]
