@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from realtime.backends.base import Backend
+from realtime.backends.base import Backend, Parameters
 from realtime.backends.keys import LIMIT_RULES, rule_key, shadow_key
 from realtime.errors import Conflict, InvalidInput, NotFound
 from realtime.services.cached import cached
@@ -47,7 +47,7 @@ class Rulebook:
         name = name_bytes("rule", rule)
         spec.check()
         key = _key(rule)
-        before = stored(await self._hashes.get(key) or {})
+        before = await self._stored(rule)
         if before is None or before.spec != spec or before.since is None:
             now = await self._buckets.now()
             fields = fields_of(spec) | {b"since": b"%d" % now} | _history(before, spec)
@@ -86,17 +86,17 @@ class Rulebook:
 
         Raises Conflict if the rule has too many of them."""
         found = await self._find(rule)
-        overrides = found.terms.stored.overrides
-        if key not in overrides and len(overrides) >= MAX_OVERRIDES:
-            raise Conflict(f"a rule has at most {MAX_OVERRIDES} callers with rates of their own")
         if override.rate is not None:
-            found.spec.at_rate(override.rate).check()
+            found.spec.check_rate(override.rate)
         elif override.tier not in found.spec.tiers:
             raise InvalidInput(f"the rule has no tier {override.tier!r}", path="$.tier")
         now = await self._buckets.now()
-        expires = None if ttl is None else now + microseconds("expires_in", ttl)
+        others, over = _others(found.terms.stored.overrides, key, now)
+        if others >= MAX_OVERRIDES:
+            raise Conflict(f"a rule has at most {MAX_OVERRIDES} callers with rates of their own")
+        expires = None if ttl is None else now + microseconds("ttl", ttl)
         override = override._replace(since=now, expires=expires)
-        await self._change(rule, {override_field(key): override_text(override)}, [])
+        await self._change(rule, {override_field(key): override_text(override)}, over)
         return override
 
     async def remove_override(self, rule: str, key: str) -> bool:
@@ -116,22 +116,45 @@ class Rulebook:
         return await self._rules.get(rule)
 
     async def _load(self, rule: str) -> Rule:
-        found = stored(await self._hashes.get(_key(rule)) or {})
+        found = await self._stored(rule)
         if found is None:
             raise NotFound(f"there is no rule {rule!r}; define it with PUT /v1/limits/{{rule}}")
         return ready(rule, found)
+
+    async def _stored(self, rule: str) -> Stored | None:
+        """Raises Conflict for what cannot be read: a later version of ours has other algorithms."""
+        try:
+            return stored(await self._hashes.get(_key(rule)) or {})
+        except ValueError as error:
+            raise Conflict(f"the rule {rule!r} as it is stored cannot be read: {error}") from None
 
 
 def _key(rule: str) -> bytes:
     return rule_key(name_bytes("rule", rule))
 
 
+def _others(overrides: Mapping[str, Override], key: str, now: int) -> tuple[int, Sequence[bytes]]:
+    """How many callers but this one have a rate of their own; and the fields of those who had."""
+    over = [
+        name
+        for name, override in overrides.items()
+        if override.expires is not None and override.expires <= now and name != key
+    ]
+    return len(overrides.keys() - {key, *over}), [override_field(name) for name in over]
+
+
 def _history(before: Stored | None, spec: RuleSpec) -> dict[bytes, bytes]:
-    """What has to be remembered of the rule as it was, so that callers' states can be read."""
-    if before is None or "concurrency" in (before.spec.algorithm, spec.algorithm):
+    """What has to be remembered of the rule as it was, so that callers' states can be read.
+
+    They stay while it is a concurrency rule, too, which has none."""
+    if before is None:
         return {}
-    was, becomes = before.spec.build().parameters, spec.build().parameters
-    if was == becomes and not before.is_amended:
-        return {}
+    was, becomes = _parameters(before.spec), _parameters(spec)
     first = before.first or was
+    if first is None or (was == becomes and not before.is_amended):
+        return {}
     return {b"first": b" ".join([b"%d" % number for number in first]), b"amended": b"1"}
+
+
+def _parameters(spec: RuleSpec) -> Parameters | None:
+    return None if spec.algorithm == "concurrency" else spec.build().parameters

@@ -60,7 +60,9 @@ _OVERRIDE = b"k:"
 
 
 class Tier(NamedTuple):
-    """Another rate under the same rule; what is not said is as the rule says."""
+    """Another rate under the same rule; what is not said is as the rule says.
+
+    Calendars and concurrency rules have no other period."""
 
     limit: int
     per: float | None = None
@@ -146,7 +148,13 @@ class RuleSpec:
             raise InvalidInput(f"a rule has at most {MAX_TIERS} tiers", path="$.tiers")
         for name, tier in self.tiers.items():
             name_bytes("tier", name)
-            self.at_rate(tier).check()
+            self.check_rate(tier)
+
+    def check_rate(self, rate: Tier) -> None:
+        """Raises InvalidInput if the rule cannot have it."""
+        if rate.per is not None and self.algorithm in ("calendar", "concurrency"):
+            raise InvalidInput(f"the rates of a {self.algorithm} rule have no period of their own")
+        self.at_rate(rate).check()
 
     def at_rate(self, rate: Tier) -> RuleSpec:
         """The same at another rate, without what belongs to the rule as a whole."""
@@ -154,7 +162,7 @@ class RuleSpec:
             self,
             limit=rate.limit,
             per=self.per if rate.per is None else rate.per,
-            burst=rate.burst,
+            burst=self.burst if rate.burst is None else rate.burst,
             tiers={},
             penalty=None,
             allow=(),
@@ -174,7 +182,9 @@ class RuleSpec:
                 return SlidingWindow(self.limit, period)
             case "sliding_log":
                 return SlidingLog(self.limit, period)
-        return FixedWindow(self.limit, period)
+            case "fixed_window":
+                return FixedWindow(self.limit, period)
+        raise ValueError(f"there is no algorithm {self.algorithm!r}")
 
     def _check_words(self) -> None:
         if self.burst is not None and self.algorithm != "token_bucket":
@@ -237,17 +247,28 @@ def fields_of(spec: RuleSpec) -> dict[bytes, bytes]:
 
 
 def stored(fields: Mapping[bytes, bytes]) -> Stored | None:
-    """None for what is no rule."""
+    """None for what is no rule. Raises ValueError for one that cannot be read."""
     if b"algorithm" not in fields:
         return None
+    try:
+        return _stored(fields)
+    except (KeyError, TypeError, InvalidInput, msgspec.MsgspecError) as error:
+        raise ValueError(str(error)) from None
+
+
+def _stored(fields: Mapping[bytes, bytes]) -> Stored:
     first = fields.get(b"first")
     numbers = None if first is None else tuple(map(int, first.split()))
     since = fields.get(b"since")
+    if numbers is not None and len(numbers) != 4:
+        raise ValueError(f"its first parameters are {first!r}")
     spec = _spec(fields)
+    if spec.algorithm != "concurrency":
+        spec.build()
     return Stored(
         spec,
         None if since is None else int(since),
-        cast("Parameters | None", numbers),
+        numbers,
         {
             name[len(_OVERRIDE) :].decode(): msgspec.json.decode(text, type=Override)
             for name, text in fields.items()

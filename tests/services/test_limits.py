@@ -313,28 +313,6 @@ async def test_a_change_of_rule_reads_what_was_spent_by_its_policy(
     assert await left(limits) == expected - 1
 
 
-async def test_a_definition_that_says_the_same_changes_nothing(features: Embedded) -> None:
-    spec = RuleSpec(limit=5, per=60, tiers={"gold": Tier(9)}, penalty=Penalty(1, 2, 3))
-    await features.limits.define("r", spec)
-    changes = features.engine.effects.changes
-    assert await features.limits.define("r", spec) == spec
-    assert features.engine.effects.changes == changes
-    reborn = type(features.services).on(features.services.backend)
-    assert await reborn.limits.spec("r") == spec
-
-
-async def test_rules_are_listed_by_name_and_removed(limits: Limits) -> None:
-    for name in ("b", "a", "c"):
-        await limits.define(name, RuleSpec())
-    assert await limits.names() == ["a", "b", "c"]
-    assert await limits.names(after="a", limit=1) == ["b"]
-    assert await limits.remove("b")
-    assert not await limits.remove("b")
-    assert await limits.names() == ["a", "c"]
-    with pytest.raises(NotFound):
-        await limits.take("b", "ada")
-
-
 # Why
 
 
