@@ -47,7 +47,8 @@ def headers_of(verdicts: Sequence[Verdict]) -> Headers:
 
 def headers_of_lease(rule: str, lease: Lease) -> Headers:
     """The same of a limit on how much runs at once, whose unit is said."""
-    name, left = _quoted(rule), max(0, lease.limit - lease.active)
+    left = max(0, lease.limit - lease.active) if lease.id is not None else 0
+    name = _quoted(rule)
     wait = max(1, _whole_seconds(lease.retry_after)) if lease.retry_after > 0 else 0
     headers = (
         (b"ratelimit-policy", f'{name};q={lease.limit};qu="concurrent-requests"'.encode()),

@@ -7,7 +7,7 @@ it runs long, and releases it at the end; what dies is taken for done when its l
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from realtime.backends.base import MAX_LIMIT, NEVER, Backend, Decision, FixedWindow, LeaseDecision
@@ -74,7 +74,8 @@ class Leases:
         An id that is active already is renewed, so that a retry does not hold two."""
         found = await self._concurrency(rule)
         wanted = secrets.token_urlsafe(12) if lease_id is None else _checked(lease_id)
-        limit, source = await self._limit(found, key, tier)
+        term = await self._term(found, key, tier)
+        limit, source = term.spec.limit, term.source
         if source == "deny":
             return await self._answer(
                 found, LeaseDecision(False, limit, 0, NEVER, 0), wanted, "denied"
@@ -116,31 +117,34 @@ class Leases:
         """How many are active."""
         return await self._leases.count(leases_key(found.bucket(key)))
 
-    async def look(self, found: Rule, key: str) -> tuple[Term, Verdict]:
-        """How a caller stands, in the words of other limits."""
-        limit, source = await self._limit(found, key, None)
-        active = await self.count(found, key)
-        term = Term(source, found.spec, FixedWindow(limit, microseconds("per", found.spec.per)))
-        left = max(0, limit - active)
-        decision = Decision(left > 0 and source != "deny", limit, left, 0, 0)
-        reason: Reason = "" if decision.allowed else "limit"
-        return term, found.judged(term, decision, reason)
+    async def look(self, found: Rule, key: str, tier: str | None = None) -> tuple[Term, Verdict]:
+        """How a caller stands, in the words of other limits. O(active leases)."""
+        term = await self._term(found, key, tier)
+        said = found.beside_the_store(term)
+        if said is not None:
+            return term, said
+        count = await self.count(found, key)
+        rows = await self._leases.active(leases_key(found.bucket(key)), max(1, count))
+        decision = _decision(term.spec.limit, [ends for _, ends in rows], await self._buckets.now())
+        return term, found.judged(term, decision, "" if decision.allowed else "limit")
 
-    async def _limit(self, found: Rule, key: str, tier: str | None) -> tuple[int, Source]:
+    async def _term(self, found: Rule, key: str, tier: str | None) -> Term:
+        """What holds for a caller. Raises InvalidInput if the rule has no such tier."""
         stored = found.terms.stored
-        spec, limit = stored.spec, stored.spec.limit
-        source: Source = "rule"
+        spec = stored.spec
         if tier is not None and tier not in spec.tiers:
             raise InvalidInput(f"the rule has no tier {tier!r}")
         override = stored.overrides.get(key)
         if override is not None and override.expires is not None:
             override = override if override.expires > await self._buckets.now() else None
+        source: Source = "rule" if tier is None else "tier"
+        rate = None if tier is None else spec.tiers[tier]
         if override is not None:
-            rate = override.rate or spec.tiers.get(override.tier or "")
-            limit, source = (limit if rate is None else rate.limit), "override"
-        elif tier is not None:
-            limit, source = spec.tiers[tier].limit, "tier"
-        return limit, "deny" if key in spec.deny else "allow" if key in spec.allow else source
+            source, tier = "override", override.tier
+            rate = override.rate if tier is None else spec.tiers.get(tier)
+        held = spec if rate is None else spec.at_rate(rate)
+        source = "deny" if key in spec.deny else "allow" if key in spec.allow else source
+        return Term(source, held, FixedWindow(held.limit, 1), tier, override)
 
     async def _answer(
         self, found: Rule, decision: LeaseDecision, wanted: str, reason: Reason
@@ -162,6 +166,13 @@ class Leases:
         if found.spec.algorithm != "concurrency":
             raise InvalidInput(f"{rule!r} is no concurrency rule: it is taken from")
         return found
+
+
+def _decision(limit: int, ends: Sequence[int], now: int) -> Decision:
+    """Of a look, from when the active leases end."""
+    left = max(0, limit - len(ends))
+    wait = 0 if left else max(0, ends[len(ends) - limit] - now)
+    return Decision(left > 0, limit, left, wait, max(0, ends[-1] - now) if ends else 0)
 
 
 def _checked(lease_id: str) -> str:

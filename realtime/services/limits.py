@@ -238,7 +238,7 @@ class Limits(Rulebook):
         """Which list, rate or rule decides for a caller, since when, and how he stands."""
         found = await self._find(rule)
         if found.spec.algorithm == "concurrency":
-            term, verdict = await self.leases.look(found, key)
+            term, verdict = await self.leases.look(found, key, tier)
         else:
             verdict = await self.peek(rule, key, tier)
             term = found.terms.of(key, tier)

@@ -214,6 +214,16 @@ async def test_a_lease_is_acquired_renewed_and_released(house: House) -> None:
     assert (await http.get(leases, params={"key": "ada"})).json() == {"leases": []}
 
 
+async def test_who_is_denied_leases_is_not_told_that_some_are_left(http: httpx.AsyncClient) -> None:
+    await put(http, algorithm="concurrency", limit=3, per=60, deny=["bad"])
+    denied = await http.post(f"{RULE}/leases", json={"key": "bad"})
+    assert (denied.json()["allowed"], denied.json()["retry_after"]) == (False, None)
+    assert denied.headers["ratelimit"] == '"r";r=0'
+    found = (await http.get(f"{RULE}/explain", params={"key": "bad"})).json()
+    assert found["decision"]["reason"] == "denied"
+    assert found["decision"]["retry_after"] is None
+
+
 async def test_leases_are_of_concurrency_rules_and_takes_are_not(http: httpx.AsyncClient) -> None:
     await put(http, algorithm="concurrency", limit=1, per=60)
     await put(http, "/v1/limits/other", limit=1, per=60)

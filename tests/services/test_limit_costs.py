@@ -9,7 +9,7 @@ from realtime.backends.base import NEVER
 from realtime.embedded import Embedded
 from realtime.errors import InvalidInput
 from realtime.services.explaining import state_text
-from realtime.services.limits import Limits, Penalty, RuleSpec, Tier, Wish
+from realtime.services.limits import Limits, Override, Penalty, RuleSpec, Tier, Wish
 
 
 @pytest.fixture
@@ -134,6 +134,36 @@ async def test_leases_and_takes_are_of_different_rules(limits: Limits) -> None:
         await limits.leases.acquire("r", "ada", lease_id="two words")
     with pytest.raises(InvalidInput, match="no penalty"):
         await limits.define("p", RuleSpec("concurrency", 1, 60, penalty=Penalty(1, 1, 1)))
+
+
+async def test_an_explanation_of_leases_says_what_decides(
+    limits: Limits, clock: ManualClock
+) -> None:
+    spec = RuleSpec("concurrency", 1, 60, tiers={"gold": Tier(3)}, allow=("vip",), deny=("bad",))
+    await limits.define("r", spec)
+    defined = clock()
+    clock.advance(SECOND)
+    await limits.override("r", "eve", Override(rate=Tier(7)), ttl=100)
+    await limits.leases.acquire("r", "ada", ttl=20)
+    await limits.leases.acquire("r", "ada", ttl=30, tier="gold")
+    found = await limits.explain("r", "ada")
+    assert found.verdict.decision == (False, 1, 0, 30 * SECOND, 30 * SECOND)
+    assert (found.term.source, found.since, found.verdict.reason) == ("rule", defined, "limit")
+    assert state_text(found) == "2 of 1 running"
+    found = await limits.explain("r", "ada", "gold")
+    assert found.verdict.decision == (True, 3, 1, 0, 30 * SECOND)
+    assert (found.term.source, found.term.tier, found.term.spec.limit) == ("tier", "gold", 3)
+    found = await limits.explain("r", "eve")
+    assert (found.term.source, found.term.spec.limit) == ("override", 7)
+    assert found.since == defined + SECOND
+    assert found.term.override is not None and found.term.override.expires == clock() + 100 * SECOND
+    assert found.verdict.decision == (True, 7, 7, 0, 0)
+    found = await limits.explain("r", "bad")
+    assert (found.verdict.reason, found.verdict.decision.retry_after) == ("denied", NEVER)
+    found = await limits.explain("r", "vip")
+    assert (found.verdict.allowed, found.verdict.reason) == (True, "exempt")
+    with pytest.raises(InvalidInput, match="no tier"):
+        await limits.explain("r", "ada", "lead")
 
 
 async def test_a_saturated_table_is_said_so(clock: ManualClock) -> None:
