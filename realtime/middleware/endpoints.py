@@ -18,21 +18,25 @@ response as well. Starlette gives the request, and nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, Unpack
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
+from starlette.websockets import WebSocket
 
 from realtime.middleware.answers import Refusal
 from realtime.middleware.ask import Ask, Options, ask, together
 from realtime.middleware.costs import cost_of
 from realtime.middleware.fields import Header
 from realtime.middleware.guard import Admission, Guard
+from realtime.middleware.messages import POLICY_VIOLATION
 from realtime.middleware.rules import Rule, distinct
 
 __all__ = ["EndpointLimits"]
@@ -103,9 +107,10 @@ class _Limited:
         await self._prepare()
         answer = await self._decide(scope)
         if isinstance(answer, Refusal):
-            return _response(answer)
+            return await _refused(request, answer)
         if isinstance(answer, list):
-            return _announced(await function(), response, answer)
+            with _announcing_errors(answer):
+                return _announced(await function(), response, answer)
         return await self._to_its_end(answer, request, response, function)
 
     async def _decide(self, scope: Any) -> list[Header] | Refusal | Admission:
@@ -124,9 +129,15 @@ class _Limited:
     ) -> Any:
         told: Sequence[Header] = ()
         try:
-            answer = await function()
+            with _announcing_errors(admission.headers):
+                answer = await function()
             found = answer if isinstance(answer, Response) else response
             told = () if found is None else found.raw_headers
+        except HTTPException as error:
+            told = [
+                (name.encode(), value.encode()) for name, value in (error.headers or {}).items()
+            ]
+            raise
         finally:
             await admission.end(cost_of(self._ask.cost_after, request.scope, told))
         return _announced(answer, response, admission.headers)
@@ -136,7 +147,9 @@ def _wrapped(endpoint: Endpoint, limited: _Limited) -> Endpoint:
     """The endpoint behind its limits, with what it needs of the framework in its signature."""
     if inspect.isasyncgenfunction(endpoint) or inspect.isgeneratorfunction(endpoint):
         raise TypeError("an endpoint that yields begins after it was called: use the middleware")
-    is_async = inspect.iscoroutinefunction(endpoint)
+    if inspect.isclass(endpoint):
+        raise TypeError(f"{endpoint.__name__} is a class: limit its methods, or use the middleware")
+    is_async = any(map(inspect.iscoroutinefunction, (endpoint, type(endpoint).__call__)))
 
     @functools.wraps(endpoint)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -186,6 +199,29 @@ def _is_a(annotation: object, kind: type) -> bool:
 def _given(kind: type[T], args: Sequence[Any], kwargs: Mapping[str, Any]) -> T | None:
     """What the framework gave of this kind, to a function or to a method."""
     return next((one for one in (*args, *kwargs.values()) if isinstance(one, kind)), None)
+
+
+async def _refused(request: HTTPConnection, refusal: Refusal) -> Response | None:
+    """The answer; to a handshake it is sent, since nobody looks at what the function answers."""
+    response = _response(refusal)
+    if not isinstance(request, WebSocket):
+        return response
+    if "websocket.http.response" in request.scope.get("extensions", {}):
+        await request.send_denial_response(response)
+    else:
+        await request.close(POLICY_VIOLATION, refusal.title)
+    return None
+
+
+@contextlib.contextmanager
+def _announcing_errors(headers: Sequence[Header]) -> Iterator[None]:
+    """Frameworks make an answer of these exceptions, which is one like others."""
+    try:
+        yield
+    except HTTPException as error:
+        told = {name.decode(): value.decode() for name, value in headers}
+        error.headers = {**(error.headers or {}), **told}
+        raise
 
 
 def _response(refusal: Refusal) -> Response:

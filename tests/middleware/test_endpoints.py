@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import httpx
 import pytest
-from fastapi import Depends, FastAPI, Header
+from fastapi import Depends, FastAPI, Header, HTTPException
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
-from starlette.types import Scope
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Message, Scope
+from starlette.websockets import WebSocket
 
 from realtime.middleware import EmbeddedLimiter, EndpointLimits, Rule
 from tests.middleware.conftest import Ask, House
@@ -272,6 +273,93 @@ class TestOptions:
         limits.limited(TWO)
         with pytest.raises(ValueError, match="two different rules are named 'two'"):
             limits.limited(Rule("two", 3, per=60))
+
+
+class TestErrors:
+    async def test_what_frameworks_make_an_answer_of_carries_the_headers(
+        self, limits: EndpointLimits
+    ) -> None:
+        app = FastAPI()
+
+        @app.get("/items/{id}")
+        @limits.limited(TWO)
+        async def read(id: int) -> None:
+            raise HTTPException(404, "there is none", headers={"x-own": "1"})
+
+        answers = [await Ask(app)() for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [404, 404, 429]
+        assert answers[0].headers["ratelimit"] == '"two";r=1;t=30'
+        assert answers[0].headers["x-own"] == "1"
+
+    @pytest.mark.parametrize("headers", [None, {"x-cost": "2"}])
+    async def test_what_it_has_cost_may_be_said_there_too(
+        self, house: House, limits: EndpointLimits, headers: dict[str, str] | None
+    ) -> None:
+        @limits.limited(Rule("tokens", 20, per=3600), cost=10, cost_after="x-cost")
+        async def read(request: Request) -> Response:
+            raise HTTPException(404, headers=headers)
+
+        assert (await starlette(read)()).headers["ratelimit"].startswith('"tokens";r=10')
+        left = await house.features.limits.peek("tokens", "ip:203.0.113.7")
+        assert left.decision.remaining == (10 if headers is None else 18)
+
+
+class TestWebSockets:
+    @pytest.fixture(params=[Starlette, FastAPI])
+    def app(self, request: pytest.FixtureRequest, limits: EndpointLimits) -> ASGIApp:
+        @limits.limited(Rule("one", 1, per=60))
+        async def talk(websocket: WebSocket) -> None:
+            await websocket.accept()
+
+        if request.param is Starlette:
+            return Starlette(routes=[WebSocketRoute("/talk", talk)])
+        app = FastAPI()
+        app.add_api_websocket_route("/talk", talk)
+        return app
+
+    @pytest.mark.parametrize("extensions", [{}, {"websocket.http.response": {}}])
+    async def test_a_handshake_too_many_is_refused(
+        self, app: ASGIApp, extensions: dict[str, object]
+    ) -> None:
+        scope = {
+            "type": "websocket",
+            "path": "/talk",
+            "query_string": b"",
+            "headers": [],
+            "client": ("203.0.113.7", 1),
+            "extensions": extensions,
+        }
+
+        async def connect() -> list[Message]:
+            incoming: list[Message] = [{"type": "websocket.connect"}]
+            sent: list[Message] = []
+
+            async def receive() -> Message:
+                return incoming.pop(0)
+
+            async def send(message: Message) -> None:
+                sent.append(message)
+
+            await app(dict(scope), receive, send)
+            return sent
+
+        assert [message["type"] for message in await connect()] == ["websocket.accept"]
+        first, *rest = await connect()
+        if extensions:
+            assert (first["type"], first["status"]) == ("websocket.http.response.start", 429)
+            assert b"violated-policies" in rest[0]["body"]
+        else:
+            assert first == {"type": "websocket.close", "code": 1008, "reason": "Quota exceeded"}
+
+
+async def test_an_object_that_is_called_is_an_endpoint(limits: EndpointLimits) -> None:
+    class Read:
+        async def __call__(self, request: Request) -> Response:
+            return PlainTextResponse("read")
+
+    assert (await starlette(limits.limited(TWO)(Read()))()).text == "read"
+    with pytest.raises(TypeError, match="Read is a class: limit its methods"):
+        limits.limited(TWO)(Read)
 
 
 async def test_an_endpoint_that_yields_is_for_the_middleware(limits: EndpointLimits) -> None:
