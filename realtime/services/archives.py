@@ -131,6 +131,8 @@ class Archives:
     async def delete(self, board: str, season: ClosedSeason) -> None:
         """Forget a season with all its entries. If it is broken off, do it again."""
         found = await kept(self._hashes, board, season.number)
+        if found is not None and found.season.ended != season.ended:
+            return  # a board of the same name has closed one with the same number since
         blocks = 0 if season.packed is None else season.packed[1]
         if found is not None and found.plan is not None:
             blocks = max(blocks, found.plan.blocks)

@@ -283,3 +283,16 @@ def test_two_who_pack_at_once_do_the_same(backend: Backend) -> None:
     sets, board = reader.sets(ARCADE, season), reader.board(ARCADE, season)
     assert driven(everybody(reader, season)) == before
     assert len(driven(sets.members(board, members)).entries) == 100
+
+
+async def test_only_the_season_that_is_meant_is_deleted(backend: Backend) -> None:
+    """Who is to delete it may have waited meanwhile, and the board been deleted and set up anew."""
+    archives = Archives(backend, rows=10)
+    old = await closed(backend, Ranking(), some_entries(100))
+    await archives.delete(ARCADE, old)
+    new = await closed(backend, Ranking(), some_entries(50, 2), ended=3_000)
+    for pack in (False, True):
+        if pack:
+            await archives.pack(ARCADE, new)
+        await archives.delete(ARCADE, old)
+        assert len(await everybody(archives, new)) == 50

@@ -19,7 +19,7 @@ from realtime.backends.keys import SEASONS, board_key
 from realtime.errors import NotFound
 from realtime.services.archives import Archives
 from realtime.services.closedseasons import ClosedSeason
-from realtime.services.packing import Block, Head
+from realtime.services.packing import Block, Damaged, Head
 from realtime.services.turns import may_wait
 from tests.boards.archived import ARCADE, all_answers, closed, everybody, some_entries
 from tests.boards.test_archives import driven, rankings, submits
@@ -230,6 +230,40 @@ def test_whoever_erases_while_it_is_deleted_brings_nothing_back() -> None:
                 list(erasing)
             assert not engine.keyspace.values
         assert turn > (2 if packed else 0)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_is_done_to_a_season_while_it_is_deleted_leaves_nothing(packed: bool) -> None:
+    """So many parts that they are deleted in several steps, between which others have a turn."""
+    draw, done = random.Random(5), 0
+    for _ in range(40):
+        engine, backend, archives = made(rows=1)
+        season = driven(closed(backend, Ranking(), SOME))
+        if packed:
+            driven(archives.pack(ARCADE, season))
+            season = driven(kept(archives, season))
+        running = {
+            name: steps(work)
+            for name, work in (
+                ("pack", Archives(backend, rows=1).pack(ARCADE, season)),
+                ("erase", Archives(backend).erase(ARCADE, season, b"m1")),
+                ("delete", archives.delete(ARCADE, season)),
+            )
+        }
+        # What is deleted may have been packed half, or nearly: that takes 4 turns an entry.
+        for _ in range(draw.choice([draw.randrange(260), *range(237, 243)])):
+            next(running["pack"], None)
+        while running:
+            name = draw.choice(list(running))
+            try:
+                if not next(running[name], True):
+                    continue
+                done += name == "erase"
+            except (NotFound, Damaged):
+                assert name != "delete"
+            del running[name]
+        assert not engine.keyspace.values
+    assert 0 < done < 40
 
 
 def test_half_deleted_is_deleted() -> None:

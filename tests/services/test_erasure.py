@@ -43,6 +43,22 @@ async def test_of_one_season(stage: Stage) -> None:
     assert await stage.scores("b") == {"ada": 3}
 
 
+async def test_of_a_season_that_ends_just_then(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.boards.configure("b", Ranking(), NIGHTLY)
+    await stage.boards.submit("b", [Submit(b"ada", 1), Submit(b"bob", 2)])
+    remove = stage.boards.remove
+
+    async def remove_late(board: str, member: str) -> bool:
+        stage.clock.advance(DAY)
+        return await remove(board, member)
+
+    monkeypatch.setattr(stage.boards, "remove", remove_late)
+    assert await stage.boards.erase("b", "ada", 1) is True
+    assert await scores(stage, "b", 1) == {"bob": 2}
+
+
 async def test_of_what_is_not_kept(stage: Stage) -> None:
     await stage.boards.configure("b", Ranking(), BY_HAND)
     await stage.submit("b", "ada", 1)
