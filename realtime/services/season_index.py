@@ -11,7 +11,7 @@ the lease passes, and the board is due again. Each step is O(log boards).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from realtime.backends.base import Backend, Board, Ranking, Submit
@@ -51,6 +51,16 @@ class SeasonIndex:
     async def put_now(self, board: str) -> None:
         """The board needs attention at once."""
         await self.put(board, await self.now())
+
+    async def expect(self, boards: Sequence[str]) -> None:
+        """Let those of the boards be looked at that are not here: a store may have lost its latest
+        writes, and kept those to the boards. In one step for all that are asked for at once."""
+        names = [board.encode() for board in boards]
+        there = {entry.member for entry in (await self._sets.members(_INDEX, names)).entries}
+        missing = [name for name in names if name not in there]
+        if missing:
+            now = await self.now()
+            await self._sets.submit(_INDEX, [Submit(name, now) for name in missing])
 
     async def remove(self, board: str) -> None:
         """The board needs no attention any more."""

@@ -23,6 +23,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from itertools import islice
 
 from realtime.backends.base import Backend, BackendUnavailable, EngineError
 from realtime.errors import RealtimeError
@@ -49,6 +50,9 @@ NAP = 1.0
 
 LONGEST_SLEEP = 60.0
 """Seconds, where nobody else changes it: a wall clock may be set, and that wakes nobody."""
+
+EXPECTED_AT_ONCE = 500
+"""Boards looked up in the index in one step: about a millisecond."""
 
 AFTER_FAULT = 60_000_000
 """Microseconds until a board is looked at again that cannot be read."""
@@ -77,6 +81,8 @@ class SeasonKeeper:
         """Boards that are being looked after, and what their claims were last set to."""
         self._again: set[str] = set()
         """Those of which something was said while they were looked after."""
+        self._closed: set[str] = set()
+        """Boards of which a season was closed here, and that must be in the index therefore."""
         self._wake = asyncio.Event()
         self._index.on_change(self._wake.set)
         boards.on_closed(self._note_closed)
@@ -110,6 +116,7 @@ class SeasonKeeper:
 
     def _note_closed(self, board: str) -> None:
         self.figures.closed += 1
+        self._closed.add(board)
         self._wake.set()
 
     def _note_change(self, key: bytes | None) -> None:
@@ -133,6 +140,7 @@ class SeasonKeeper:
         """Begin with what is due and ours; seconds until it is worth looking again."""
         now = await self._index.now()
         await self._renew(now)
+        await self._expect()
         free = AT_ONCE - len(self._held)
         listed = await self._index.earliest(free + 1)
         self.figures.late = max(0, now - listed[0].at) / 1_000_000 if listed else 0.0
@@ -143,6 +151,12 @@ class SeasonKeeper:
             return LONGEST_SLEEP if len(self._held) >= AT_ONCE else 0.0
         soonest = min((due.at for due in listed if due.at > now), default=NEVER)
         return min((soonest - now) / 1_000_000, LONGEST_SLEEP)
+
+    async def _expect(self) -> None:
+        """Put back into the index what it has lost of the boards that were closed here."""
+        while some := list(islice(self._closed, EXPECTED_AT_ONCE)):
+            await self._index.expect(some)
+            self._closed.difference_update(some)
 
     async def _renew(self, now: int) -> None:
         """Let what takes long stay ours."""

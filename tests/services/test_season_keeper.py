@@ -268,6 +268,24 @@ async def test_what_is_not_heard_is_told_again_and_kept_until_then(rig: Rig) -> 
     assert rig.store.engine.keyspace.get(notes, rig.clock.now) is None
 
 
+@pytest.mark.parametrize(("alone", "others"), [(True, 0), (False, 0), (True, 600)])
+async def test_a_board_that_the_index_has_lost_is_found_when_its_season_ends(
+    rig: Rig, alone: bool, others: int
+) -> None:
+    """As after a failover: whoever closes the season says so."""
+    node = rig.node(alone=alone)
+    names = ["arcade", *(f"b{number}" for number in range(others))]
+    for name in names:
+        await rig.play(name)
+    await rig.settle(*names)
+    await node.services.backend.values.delete(SEASON_INDEX)
+    rig.clock.advance(HOUR)
+    for name in names:
+        await node.boards.submit(name, [Submit(b"ada", 1)])
+    await rig.settle(*names)
+    assert sorted(rig.listener.seasons) == [(name, 1) for name in sorted(names)]
+
+
 async def test_who_is_away_is_not_told_of_the_others(rig: Rig) -> None:
     rig.listener.answer = Answer(done=False, tried=False, pause=30)
     node = rig.node()
