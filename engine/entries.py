@@ -71,8 +71,11 @@ class Entries:
         self._values = core.keyspace.values
         self._deadlines = core.keyspace.deadlines
 
-    def find(self, key: bytes, ranking: Ranking, now: int) -> SortedSet | None:
-        """The board, of the kind that its rules want, with nothing on it that is due.
+    def find(
+        self, key: bytes, ranking: Ranking, now: int, due: int | None = None
+    ) -> SortedSet | None:
+        """The board, of the kind that its rules want, with nothing on it that is due: now, or at
+        the instant ``due``, as long as nobody has looked since.
 
         O(1), and what is due; if the board was stored by other rules, or has been loaded and is
         looked at for the first time, O(n): see `PlacedSet`.
@@ -87,7 +90,8 @@ class Entries:
                 self._drop_rest(key)
             return None
         board = self.as_wanted(key, board, ranking)
-        if ranking.entry_ttl is not None and not self.drop_due(key, board, now):
+        due = now if due is None else due
+        if ranking.entry_ttl is not None and not self.drop_due(key, board, due):
             return None
         return board
 
@@ -239,13 +243,14 @@ class Entries:
 
     # The end of a board
 
-    def put_away(self, key: bytes, archive: bytes, ranking: Ranking, now: int) -> int:
+    def put_away(self, key: bytes, archive: bytes, ranking: Ranking, now: int, ended: int) -> int:
         """Let the entries lie under another key, for good; how many they are. The ids of submits
-        stay, so that each still counts once.
+        stay, so that each still counts once. Whoever should have left by the instant ``ended`` has
+        left, and whoever should have left since has not.
 
         O(1), and what is due. Whoever goes on reading after a position can tell, see ``onward``.
         """
-        board = self.find(key, ranking, now)
+        board = self.find(key, ranking, now, min(ended, now))
         self._core.delete(key + TTL)
         for end in (b"", META):
             self._core.delete(archive + end)

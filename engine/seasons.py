@@ -95,7 +95,7 @@ class BoardSeasons(BoardReads):
         if season is None or season.number != number or not (force or _is_over(season, now)):
             return None
         ended = max(season.began, now if season.ends is None else min(now, season.ends))
-        size = self._entries.put_away(key, key + ARCHIVE % number, ranking, now)
+        size = self._entries.put_away(key, key + ARCHIVE % number, ranking, now, ended)
         self._hashes.remove(key + SEASONS, [note % number for note in NOTES], now)
         row = b"%d %d %d %b" % (season.began, ended, size, rules)
         self._hashes.update(key + SEASONS, {b"%d" % number: row}, now)

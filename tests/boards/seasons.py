@@ -136,7 +136,7 @@ class SeasonsAgainstModel(RuleBasedStateMachine):
         if late or not (self.is_over or force):
             assert found is None
             return
-        self.model.expire(now)
+        self.model.expire(min(ended, now))
         order = self.model.entries(self.model.order(), noted=True)
         assert found == Closed(number, season.began, ended, len(order))
         self.over.append((found, self.model.ranking, order))

@@ -272,6 +272,32 @@ async def test_whoever_is_due_is_not_in_the_archive(store: Store) -> None:
     assert await entries(backend, timed) == [Entry(1, b"a", 2)]  # nothing beside it is of before
 
 
+@pytest.mark.parametrize("ties", ["member", "first"])
+async def test_who_leaves_after_the_end_is_in_the_archive(store: Store, ties: str) -> None:
+    """However late the season is closed, as long as somebody is there whose time is not up."""
+    backend, timed = store.backend, board(entry_ttl=6 * SECOND, ties=ties)
+    await begin(backend, timed)
+    for member, wait in ((b"a", 3), (b"b", 6), (b"c", 4)):
+        await backend.sorted_sets.submit(timed, [Submit(member, 1, b"1")])
+        await store.advance(wait * SECOND)
+    closed = await roll(backend, timed, 1)  # after 13 of 10 seconds; a left after 6, b after 9
+    assert closed is not None and closed.size == 1
+    await backend.sorted_sets.submit(timed, [Submit(b"d", 1)])
+    await store.advance(5 * SECOND)
+    await backend.sorted_sets.set_season(timed, (await backend.sorted_sets.season(timed))[1])
+    await backend.sorted_sets.submit(replaced(timed), [Submit(b"e", 1)])
+    await store.advance(2 * SECOND)
+    closed = await roll(backend, timed, 2)
+    assert closed is not None and closed.size == 2  # d has left since the end, two seconds ago
+    found = [entry.member for entry in await entries(backend, archive(timed, 2))]
+    assert sorted(found) == [b"d", b"e"]
+
+
+def replaced(board: Board) -> Board:
+    """As who has not heard yet that it has seasons."""
+    return board._replace(ranking=replace(board.ranking, seasonal=False))
+
+
 async def test_an_id_counts_once_also_across_the_end(store: Store) -> None:
     backend, sums = store.backend, board(keep="sum")
     await begin(backend, sums)

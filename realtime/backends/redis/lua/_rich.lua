@@ -240,9 +240,10 @@ local function leave_with(board, key)
   end
 end
 
--- A board with nothing on it that is due, and all that is needed to find things.
-local function open(keys, order, ranks)
-  local board = describe(keys, order, ranks, now_us())
+-- A board with nothing on it that is due, now or at another instant, and all that is needed to find
+-- things.
+local function open(keys, order, ranks, due)
+  local board = describe(keys, order, ranks, due or now_us())
   if board.ttl then
     drop_due(board)
   end

@@ -14,7 +14,7 @@ if is_past(ended, tonumber(began)) then
   ended = began
 end
 
-local board = open(KEYS, order, ranks)
+local board = open(KEYS, order, ranks, math.min(tonumber(ended), now))
 local size = redis.call('ZCARD', board.key)
 for at, kind in ipairs({'key', 'meta', 'places', 'scores'}) do
   local archive = KEYS[KEYS_EACH + 1 + at]
