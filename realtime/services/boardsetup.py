@@ -56,6 +56,7 @@ class BoardSetup(BoardReads):
             await asyncio.sleep(HEARD)
         for before, after in changes:
             await self._settle(before, after)
+            await self._go_by_the_latest(after)
         await self._end_views(board, besides=new.views)
         return new.target.ranking
 
@@ -103,6 +104,15 @@ class BoardSetup(BoardReads):
         await self._adapt(new.target, UNHEARD if is_late else 0)
         await self._schedule(new)
         self._changed(new.name)
+
+    async def _go_by_the_latest(self, done: Configured) -> None:
+        """Others may have set other rules meanwhile, and been done before us: these stand."""
+        while True:
+            stored = await self._load(done.name)
+            if stored.target.ranking == done.target.ranking:
+                return
+            await self._settle(done, stored)
+            done = stored
 
     async def _begin(self, new: Configured) -> None:
         """The first season, before anybody can miss it."""

@@ -138,6 +138,30 @@ async def test_scores_that_never_stop_coming_do_not_hold_a_change_up(
     assert await stage.boards.rules("b") == after
 
 
+@pytest.mark.parametrize("calls", range(1, 4))
+async def test_of_two_changes_at_once_the_last_one_stands(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    """Whenever the second one comes: else the first one might go on to what it has set aside."""
+    await fill(stage, 1, 2)
+    adapt, called = stage.backend.sorted_sets.adapt, 0
+
+    async def interrupted(board: Board, start: int) -> int | None:
+        nonlocal called
+        called += 1
+        at = await adapt(board, start)
+        if called == calls:
+            await stage.boards.configure("b", Ranking(keep="latest"))
+        return at
+
+    monkeypatch.setattr(stage.backend.sorted_sets, "adapt", interrupted)
+    await stage.boards.configure("b", timed(10))
+    assert called > calls
+    rules = await stage.boards.rules("b")
+    stage.clock.advance(30 * SECOND)
+    assert await stage.scores("b") == ({} if rules.entry_ttl else {"m0": 1, "m1": 2})
+
+
 async def configured_past(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, ranking: Ranking, *late: tuple[str, float]
 ) -> None:
