@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from random import Random
+
 import pytest
 
-from realtime.backends.base import Board, Ranking, Submit
+from realtime.backends.base import Board, EntryPosition, Ranking, Submit
 from tests.redis.pair import Pair
 
 KEY = b"lb:{arcade}"
 BOARD = Board(KEY, Ranking())
 
 MORE_THAN_LUA_UNPACKS = 8_500
+ODD = [0.0, 1.0, 2.0, 5e-324, -5e-324, math.nextafter(math.inf, 0), math.nextafter(-math.inf, 0)]
 
 
 def board(**rules: object) -> Board:
@@ -189,3 +193,22 @@ def test_a_submit_asks_for_no_more_than_it_tells(
     stats = pair.client.info("commandstats")
     calls = {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in stats.items()}
     assert {name: n for name, n in calls.items() if name[0] in "zh" and name != "hello"} == asked
+
+
+@pytest.mark.parametrize("ties", ["member", "first"])
+@pytest.mark.parametrize("descending", [True, False])
+def test_places_where_nobody_stood_are_found_alike(pair: Pair, descending: bool, ties: str) -> None:
+    """Whoever makes a cursor up may say any bytes, and any score: on a board of the oddest ones."""
+    draw, rules = Random(3), board(keep="latest", descending=descending, ties=ties)
+    for _ in range(60):
+        pair.sorted_sets.submit(rules, [Submit(b"m%d" % draw.randrange(40), draw.choice(ODD))])
+        pair.clock.advance(draw.randrange(3))
+    stored = [*pair.client.zrange(KEY, 0, -1), *(b"\xff" * size for size in (1, 9, 10, 264)), b"m"]
+    for _ in range(200):
+        score, limit = draw.choice([*ODD, math.inf, -math.inf, 1.5]), draw.randrange(1, 6)
+        name = draw.choice([*stored, draw.randbytes(draw.randrange(1, 20))])
+        pair.sorted_sets.onward(rules, EntryPosition(score, name), limit)
+        pair.sorted_sets.around_score(rules, score, limit)
+        pair.sorted_sets.page_by_score(rules, score, draw.choice(ODD), draw.randrange(3), limit)
+    for bounds in (1, 3, 1_000, [-math.inf, 0.0, math.inf], [0.0, 5e-324], [1.0, 1.0 + 2**-52]):
+        pair.sorted_sets.histogram(rules, bounds)
