@@ -37,7 +37,10 @@ async def say(request: Request) -> Response:
     if not 0 < len(name) <= 30 or not 0 < len(text) <= 500:
         return Response("a name of up to 30 characters, a text of up to 500", 400)
     publication = {"data": {"name": name, "text": text}, "history": REMEMBERED}
-    answer = await service.post("/v1/channels/chat:lobby/messages", json=publication)
+    try:
+        answer = await service.post("/v1/channels/chat:lobby/messages", json=publication)
+    except httpx.TransportError:
+        return Response("the service is away", 502)
     return Response(status_code=204 if answer.is_success else 502)
 
 
