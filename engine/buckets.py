@@ -17,9 +17,16 @@ from engine.limits.decision import Outcome
 from engine.room import Room
 from engine.steps import Step, Take, TakeAll, TakeBound, Wanted, bind, bind_one
 
-__all__ = ["Buckets", "Take", "Wanted"]
+__all__ = ["Buckets", "Take", "Wanted", "held_until"]
 
 T = TypeVar("T")
+
+NEVER_BACK = 2**53
+
+
+def held_until(text: bytes) -> int:
+    """What a hold says. An older version of ours, which stored nothing, gave back all."""
+    return int(text) if text.isdigit() else NEVER_BACK
 
 
 class Buckets:
@@ -41,17 +48,20 @@ class Buckets:
         """``take`` under a rule that is known beforehand, in four fifths of its time."""
         return bind_one(self._core, self.take, rule)
 
-    def adjust(self, key: bytes, rule: LimitRule, by: int) -> Decision:
+    def adjust(self, key: bytes, rule: LimitRule, by: int, until: int | None = None) -> Decision:
         """Spend ``by`` more, as far as that is left, or give back ``-by``, never above full.
 
-        Answers what a look finds after it, or `Saturated`. O(1). Raises as `Take` does."""
+        ``until``: see `LimitRule.adjusted`. Answers what a look finds after it, or `Saturated`.
+        O(1). Raises as `Take` does."""
         core = self._core
         now = core.clock()
         state = core.keyspace.string(key, now)
         try:
-            after, deadline = rule.adjusted(state, now, by)
+            after, deadline = rule.adjusted(state, now, by, until)
         except TypeError:
-            after, deadline = _foreign(key, rule, state, lambda it: it.adjusted(state, now, by))
+            after, deadline = _foreign(
+                key, rule, state, lambda reader: reader.adjusted(state, now, by, until)
+            )
         if after is None or deadline <= now:
             if state is not None:
                 core.delete(key)
@@ -60,6 +70,28 @@ class Buckets:
             return self.room.refusal(rule, now)
         core.put_string(key, after, deadline)
         return rule.take(after, now, 0)[0]
+
+    def hold(self, key: bytes, regained_after: int, ttl: int) -> int:
+        """Remember for ``ttl`` what was spent just now, and in how long the clock will have given
+        it back.
+
+        0; or if there is no room for it, how long to wait for some. O(1). Durations are
+        microseconds."""
+        core = self._core
+        now = core.clock()
+        if core.keyspace.get(key, now) is None and not self.room.make(1, now):
+            return self.room.wait(now)
+        core.put_string(key, now + regained_after, now + ttl)
+        return 0
+
+    def unhold(self, key: bytes) -> int | None:
+        """Forget it: at which instant all is given back, or None if nothing is remembered. O(1)."""
+        core = self._core
+        until = core.keyspace.string(key, core.clock())
+        if until is None:
+            return None
+        core.delete(key)
+        return held_until(text(until))
 
     def now(self) -> int:
         """The instant that decides: microseconds since 1970."""

@@ -116,12 +116,12 @@ class Amended:
         return decision, None, 0
 
     def adjusted(
-        self, state: LimitState | None, now: int, by: int
+        self, state: LimitState | None, now: int, by: int, until: int | None = None
     ) -> tuple[LimitState | None, int]:
         if now >= self.until:
             raise OutOfTime(now)
         bare = None if state is None else self.settled(state, now)
-        after, deadline = self.rule.adjusted(bare, now, by)
+        after, deadline = self.rule.adjusted(bare, now, by, until)
         return None if after is None else self._tagged(after), deadline
 
     def next_after(self, decision: Decision) -> int:

@@ -78,11 +78,13 @@ class CalendarWindow:
         return refusal, None, 0
 
     def adjusted(
-        self, state: LimitState | None, now: int, by: int
+        self, state: LimitState | None, now: int, by: int, until: int | None = None
     ) -> tuple[LimitState | None, int]:
         """Raises OutOfTime outside of the window."""
         if not self.start <= now < self.end:
             raise OutOfTime(now)
+        if until is not None and by < 0 and self.end > until:
+            by = 0  # it was another window's
         after = min(max(self._spent(state, now)[1] + by, 0), self.quota)
         return ((CALENDAR, self.end, after), self.end) if after else (None, now)
 

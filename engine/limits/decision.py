@@ -135,11 +135,12 @@ class LimitRule(Protocol):
         """Spend ``cost`` if that is allowed; the state is None where nothing is to be stored."""
 
     def adjusted(
-        self, state: LimitState | None, now: int, by: int
+        self, state: LimitState | None, now: int, by: int, until: int | None = None
     ) -> tuple[LimitState | None, int]:
         """The state after ``by`` more was spent, or -by given back, and its deadline.
 
-        Never below empty and never above full; None is full."""
+        Never below empty and never above full; None is full. ``until`` says when the clock will
+        have given back all of what is given back: what it has by now is not given twice."""
 
     def next_after(self, decision: Decision) -> int:
         """Microseconds after which ``remaining`` will have grown, never too few; 0 if full."""

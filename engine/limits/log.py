@@ -72,18 +72,22 @@ class SlidingLog:
         return refusal, None, 0
 
     def adjusted(
-        self, state: LimitState | None, now: int, by: int
+        self, state: LimitState | None, now: int, by: int, until: int | None = None
     ) -> tuple[LimitState | None, int]:
         """What is given back was spent last: the newest entries go first. O(entries)."""
         entries = self._in_view(state, now)
         if by > 0:
             room = self.quota - sum(units for _, units in entries)
             entries += [(now, min(by, room))] if room > 0 else []
+        newest = now if until is None else until - self.period
+        later = [entry for entry in entries if entry[0] > newest]
+        entries = entries[: len(entries) - len(later)]
         while by < 0 and entries:
             instant, units = entries.pop()
             if units + by > 0:
                 entries.append((instant, units + by))
             by = min(0, by + units)
+        entries += later
         return self._store(entries) if entries else (None, now)
 
     def next_after(self, decision: Decision) -> int:

@@ -72,7 +72,7 @@ class PenaltyBox:
         return decision, (PENALTY, until, since, count), until or since + self.within
 
     def adjusted(
-        self, state: LimitState | None, now: int, by: int
+        self, state: LimitState | None, now: int, by: int, until: int | None = None
     ) -> tuple[LimitState | None, int]:
         """Violations are not given back one by one: `Values.delete` forgives all."""
         raise ValueError("a penalty cannot be adjusted")

@@ -134,12 +134,15 @@ class TokenBucket:
         return whole * self.scale + -(-(part * self.scale) // max(scale, 1))
 
     def adjusted(
-        self, state: LimitState | None, now: int, by: int
+        self, state: LimitState | None, now: int, by: int, until: int | None = None
     ) -> tuple[LimitState | None, int]:
         ticks = now * self.scale
         horizon = ticks + self.capacity
         before = ticks if state is None else min(max(self._ticks(state), ticks), horizon)
-        after = min(max(before + by * self.interval, ticks), horizon)
+        change = by * self.interval
+        if until is not None and by < 0:
+            change = max(change, min(0, now - until) * self.scale)
+        after = min(max(before + change, ticks), horizon)
         return (None, now) if after <= ticks else self._store(after)
 
     def left(self, state: LimitState, now: int) -> int:

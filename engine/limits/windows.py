@@ -105,10 +105,12 @@ class FixedWindow(_Window):
         return 0 if decision.remaining >= self.quota else decision.reset_after
 
     def adjusted(
-        self, state: LimitState | None, now: int, by: int
+        self, state: LimitState | None, now: int, by: int, until: int | None = None
     ) -> tuple[LimitState | None, int]:
         window = now // self.period
         seen, spent = (state is not None and own(state, 2)) or (window, 0)
+        if until is not None and by < 0 and (window + 1) * self.period > until:
+            by = 0  # it was another window's
         after = min(max((spent if seen >= window else 0) + by, 0), self.quota)
         return ((window, after), (window + 1) * self.period) if after else (None, now)
 
@@ -198,14 +200,15 @@ class SlidingWindow(_Window):
         return in_view + period - free * period // current
 
     def adjusted(
-        self, state: LimitState | None, now: int, by: int
+        self, state: LimitState | None, now: int, by: int, until: int | None = None
     ) -> tuple[LimitState | None, int]:
         """What is given back was spent last: it is taken from this window first."""
         window, previous, current = self._counts(state, now)
+        spent_in = window if until is None else until // self.period - 2
         if by > 0:
             current += min(by, self._left(previous, current, now))
-        else:
-            from_current = min(-by, current)
+        elif spent_in >= window - 1:
+            from_current = min(-by, current) if spent_in >= window else 0
             current -= from_current
             previous = max(0, previous + by + from_current)
         if not previous and not current:

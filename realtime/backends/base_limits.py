@@ -76,10 +76,22 @@ class Buckets(Protocol):
         """Spend all, or nothing if any is refused; one decision per take, as if it were alone
         after the earlier ones of the same call."""
 
-    async def adjust(self, key: bytes, rule: LimitRule, by: int) -> Decision:
-        """Spend ``by`` more, as far as that is left; or give ``-by`` back, never above full.
+    async def adjust(
+        self, key: bytes, rule: LimitRule, by: int, until: int | None = None
+    ) -> Decision:
+        """Spend ``by`` more, as far as that is left; or give ``-by`` back, never above full, and of
+        what the clock gives back by ``until`` only what it has not by now.
 
         Answers what a look finds after it."""
+
+    async def hold(self, key: bytes, regained_after: int, ttl: int) -> int:
+        """Remember for ``ttl`` what was spent just now, which the clock gives back in
+        ``regained_after``.
+
+        0; or how long to wait until there may be room for it. Durations are microseconds."""
+
+    async def unhold(self, key: bytes) -> int | None:
+        """Forget it: the instant at which the clock has given it back; None if it was not held."""
 
     async def now(self) -> int:
         """The instant by which it decides, in microseconds since 1970."""

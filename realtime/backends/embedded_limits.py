@@ -30,9 +30,19 @@ class Buckets:
     async def take_all(self, takes: Sequence[Wanted]) -> list[Decision]:
         return self._take_all(takes)
 
-    async def adjust(self, key: bytes, rule: LimitRule, by: int) -> Decision:
+    async def adjust(
+        self, key: bytes, rule: LimitRule, by: int, until: int | None = None
+    ) -> Decision:
         self._admit()
-        return self._buckets.adjust(key, rule, by)
+        return self._buckets.adjust(key, rule, by, until)
+
+    async def hold(self, key: bytes, regained_after: int, ttl: int) -> int:
+        self._admit()
+        return self._buckets.hold(key, regained_after, ttl)
+
+    async def unhold(self, key: bytes) -> int | None:
+        self._admit()
+        return self._buckets.unhold(key)
 
     async def now(self) -> int:
         return self._buckets.now()

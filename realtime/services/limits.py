@@ -7,7 +7,6 @@ A shadow rule decides and counts like any other, and never blocks.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -21,14 +20,12 @@ from realtime.backends.base import (
     Take,
 )
 from realtime.backends.keys import (
-    hold_key,
     penalty_key,
     shadow_key,
 )
-from realtime.errors import InvalidInput
-from realtime.services.durations import microseconds
 from realtime.services.leases import Leases
 from realtime.services.names import name_bytes
+from realtime.services.reservations import MAX_HOLD, Reservations, Reserved
 from realtime.services.rulebook import Rulebook
 from realtime.services.rules import (
     Algorithm,
@@ -40,6 +37,7 @@ from realtime.services.rules import (
 from realtime.services.terms import Reason, Rule, Term, Verdict, Wish, buckets, reason_of
 
 __all__ = [
+    "MAX_HOLD",
     "Algorithm",
     "Explanation",
     "Limits",
@@ -60,9 +58,6 @@ _new = tuple.__new__
 
 MOVES = 5
 """Times that terms are made anew for one call: a window ends, the next is a minute or longer."""
-
-MAX_HOLD = 86_400.0
-"""Seconds until a reservation has to be settled."""
 
 STEPS = 1_000
 """Sequences of rules whose steps are kept ready."""
@@ -91,13 +86,6 @@ class Shortcut(NamedTuple):
     take: OneTake
     bind: Callable[[Sequence[LimitRule]], Step]
     """To the step under several rules that are laid open."""
-
-
-class Reserved(NamedTuple):
-    """An estimate that was spent. ``id`` is None if nothing was, and nothing is to be settled."""
-
-    id: str | None
-    verdict: Verdict
 
 
 class Explanation(NamedTuple):
@@ -136,6 +124,7 @@ class Limits(Rulebook):
         self._step = _steps(store) if isinstance(store, BindingBuckets) else None
         self._one = _takes(store) if isinstance(store, BindingBuckets) else None
         self.leases = Leases(backend, self._find, self._count_shadow)
+        self._reservations = Reservations(backend, self._find, self._take_one, self._adjust)
 
     # Decisions
 
@@ -193,6 +182,14 @@ class Limits(Rulebook):
         """What is left, spending nothing. O(1)."""
         return await self.take(rule, key, 0, tier)
 
+    async def forecast(self, rule: str, key: str, cost: int, tier: str | None = None) -> Verdict:
+        """What a take would be answered now, spending and counting nothing. O(1)."""
+
+        async def foresee(rules: Sequence[Rule], wishes: Sequence[Wish]) -> Verdict:
+            return await self._foresee(_plan(rules[0], wishes[0]))
+
+        return await self._timely([await self._find(rule)], foresee, [Wish(rule, key, cost, tier)])
+
     async def refund(self, rule: str, key: str, amount: int, tier: str | None = None) -> Verdict:
         """Give back what was spent in vain; never more than was. O(1)."""
         return await self._adjust(Wish(rule, key, -amount, tier))
@@ -203,29 +200,16 @@ class Limits(Rulebook):
         """Spend an estimate, to be settled to the real cost within ``ttl`` seconds.
 
         Whatever happens in between, what was not settled stays spent."""
-        if not 0 < ttl <= MAX_HOLD:
-            raise InvalidInput(f"ttl must be above 0 and at most {MAX_HOLD:.0f} seconds")
-        verdict = await self.take(rule, key, cost, tier)
-        if not verdict.decision.allowed or verdict.reason:
-            return Reserved(None, verdict)
-        reservation = f"{secrets.token_urlsafe(12)}.{cost}"
-        hold = hold_key((await self._find(rule)).bucket(key), reservation.encode())
-        await self._values.set(hold, b"", ttl=microseconds("ttl", ttl))
-        return Reserved(reservation, verdict)
+        return await self._reservations.reserve(Wish(rule, key, cost, tier), ttl)
 
     async def settle(
         self, rule: str, key: str, reservation: str, cost: int, tier: str | None = None
     ) -> Verdict | None:
-        """Charge the real cost instead of the estimate: give back the rest, or spend more as far
-        as it is left. None, and nothing is done, if it was settled, has expired, or never was."""
-        found = await self._find(rule)
-        estimate = _estimate(reservation)
-        if estimate is None:
-            return None
-        hold = hold_key(found.bucket(key), reservation.encode())
-        if not await self._values.delete(hold):
-            return None
-        return await self._adjust(Wish(rule, key, cost - estimate, tier))
+        """Charge the real cost instead of the estimate: give back the rest, but for what the clock
+        has given back meanwhile, or spend more as far as it is left.
+
+        None, and nothing is done, if it was settled, has expired, or never was."""
+        return await self._reservations.settle(Wish(rule, key, cost, tier), reservation)
 
     async def reset(self, rule: str, key: str) -> bool:
         """Give a caller the full capacity again, and forgive him; whether anything was missing.
@@ -273,18 +257,36 @@ class Limits(Rulebook):
         verdicts: list[Verdict] = []
         for plan in plans:
             if plan.rule.spec.shadow:
-                decisions = await self._take_aside(plan, spent)
+                verdicts.append(await self._take_aside(plan, spent))
             else:
                 decisions = [next(rest) for _ in plan.takes]
-            verdicts.append(await self._judge(plan, decisions))
+                verdicts.append(await self._judge(plan, decisions))
         return verdicts
 
-    async def _take_aside(self, plan: Plan, spent: bool) -> Sequence[Decision]:
-        """Of a shadow rule: nothing that others refused is counted."""
-        takes = plan.takes if spent else [take._replace(cost=0) for take in plan.takes]
-        return await self._buckets.take_all(takes)
+    async def _take_aside(self, plan: Plan, spent: bool) -> Verdict:
+        """Of a shadow rule: nothing that others refused is counted.
 
-    async def _judge(self, plan: Plan, decisions: Sequence[Decision]) -> Verdict:
+        What they let pass they have charged already: so its own time is its own business."""
+
+        async def take(rules: Sequence[Rule], wishes: Sequence[Wish]) -> Verdict:
+            plan = _plan(rules[0], wishes[0])
+            if not spent:
+                return await self._foresee(plan)
+            return await self._judge(plan, await self._buckets.take_all(plan.takes))
+
+        return await self._timely([plan.rule], take, [plan.wish])
+
+    async def _foresee(self, plan: Plan) -> Verdict:
+        """What a take would be answered: in one step with one that can never pass, none is charged,
+        and nobody counts it."""
+        takes = plan.takes
+        never = [take._replace(cost=take.rule.limit + 1) for take in takes[-1:]]
+        decisions = await self._buckets.take_all([*takes, *never])
+        return await self._judge(plan, decisions[: len(takes)], is_counted=False)
+
+    async def _judge(
+        self, plan: Plan, decisions: Sequence[Decision], *, is_counted: bool = True
+    ) -> Verdict:
         rule, wish, term, takes = plan
         said = rule.beside_the_store(term)
         if said is not None:
@@ -294,20 +296,25 @@ class Limits(Rulebook):
             reason = reason_of(decision)
             if boxes and not boxes[0].allowed:
                 wait = boxes[0].retry_after
-                decision = Decision(False, decision.limit, 0, wait, decision.reset_after)
+                reset = max(wait, decision.reset_after)
+                decision = Decision(False, decision.limit, 0, wait, reset)
                 reason = "penalty"
-            elif boxes and reason == "limit":
+            elif boxes and reason == "limit" and is_counted:
                 await self._buckets.take(takes[0].key, takes[0].rule, 1)
             verdict = rule.judged(term, decision, reason)
-        if rule.spec.shadow and wish.cost and not verdict.decision.allowed:
+        if is_counted and rule.spec.shadow and wish.cost and not verdict.decision.allowed:
             await self._count_shadow(rule.name)
         return verdict
 
-    async def _adjust(self, wish: Wish) -> Verdict:
+    async def _take_one(self, wish: Wish) -> Verdict:
+        return await self.take(*wish)
+
+    async def _adjust(self, wish: Wish, until: int | None = None) -> Verdict:
         async def adjust(rules: Sequence[Rule], wishes: Sequence[Wish]) -> Verdict:
             (rule,), (wish,) = rules, wishes
             term = rule.terms.of(wish.key, wish.tier)
-            decision = await self._buckets.adjust(rule.bucket(wish.key), term.build, wish.cost)
+            key = rule.bucket(wish.key)
+            decision = await self._buckets.adjust(key, term.build, wish.cost, until)
             return rule.judged(term, decision, reason_of(decision))
 
         return await self._timely([await self._find(wish.rule)], adjust, [wish])
@@ -367,10 +374,3 @@ def _plan(rule: Rule, wish: Wish) -> Plan:
     if box is None:
         return Plan(rule, wish, term, [take])
     return Plan(rule, wish, term, [Take(penalty_key(bucket), box, 0), take])
-
-
-def _estimate(reservation: str) -> int | None:
-    """What an id says was spent; it is believed only if we know the id."""
-    _, dot, cost = reservation.rpartition(".")
-    is_one = dot and len(reservation) < 64 and cost.isascii() and cost.isdigit()
-    return int(cost) if is_one else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from realtime.services import Services
-from realtime.services.limits import Limits, Override, Penalty, RuleSpec, Tier, Wish
+from realtime.services.limits import Algorithm, Limits, Override, Penalty, RuleSpec, Tier, Wish
 
 from .conftest import Store
 
@@ -88,6 +88,30 @@ async def test_reservations_and_leases(store: Store, limits: Limits) -> None:
     assert not (await limits.leases.acquire("jobs", "ada")).allowed
     assert await limits.leases.release("jobs", "ada", lease.id)
     assert (await limits.leases.acquire("jobs", "ada")).allowed
+
+
+@pytest.mark.parametrize("algorithm", ["fixed_window", "sliding_log", "token_bucket"])
+async def test_what_the_clock_gave_back_before_a_settlement_is_not_given_twice(
+    store: Store, limits: Limits, algorithm: Algorithm
+) -> None:
+    await limits.define("r", RuleSpec(algorithm, limit=10, per=60))
+    reservation, verdict = await limits.reserve("r", "ada", 10, 3600)
+    assert reservation is not None
+    await store.advance(verdict.decision.reset_after)
+    assert (await limits.take("r", "ada", 10)).allowed
+    settled = await limits.settle("r", "ada", reservation, 0)
+    assert settled is not None and settled.decision.remaining == 0
+
+
+async def test_a_hold_of_an_older_version_is_settled_as_it_was_then(
+    store: Store, limits: Limits
+) -> None:
+    await limits.define("r", RuleSpec(limit=10, per=60))
+    await limits.take("r", "ada", 6)
+    await store.backend.values.set(b"rl:r:{ada}:hold:old.6", b"", ttl=SECOND)
+    settled = await limits.settle("r", "ada", "old.6", 1)
+    assert settled is not None and settled.decision.remaining == 9
+    assert await limits.settle("r", "ada", "old.6", 1) is None
 
 
 async def test_rules_are_listed_and_removed(limits: Limits) -> None:

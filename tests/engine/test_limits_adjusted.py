@@ -57,6 +57,43 @@ def test_an_estimate_that_is_settled_leaves_what_the_real_cost_would_have_left(
     assert after == charged.buckets.take(KEY, rule, 0)
 
 
+@given(rules, st.integers(1, 20), st.integers(0, 20), traffic, st.integers(0, 5 * SECOND))
+def test_what_the_clock_has_given_back_is_not_given_back_once_more(
+    rule: LimitRule, estimate: int, real: int, steps: list[tuple[int, int]], pause: int
+) -> None:
+    """Whoever is charged the real cost from the start never has less left."""
+    clock = ManualClock()
+    estimated, charged = Engine(clock), Engine(clock)
+    estimate = min(estimate, rule.limit)
+    real = min(real, estimate)
+    held = estimated.buckets.take(KEY, rule, estimate)
+    until = clock() + held.reset_after
+    charged.buckets.take(KEY, rule, real)
+    for between, cost in steps[:6]:
+        clock.advance(between)
+        if estimated.buckets.take(KEY, rule, cost).allowed:
+            charged.buckets.take(KEY, rule, cost)
+    clock.advance(pause)
+    before = estimated.buckets.take(KEY, rule, 0)
+    after = estimated.buckets.adjust(KEY, rule, real - estimate, until)
+    assert before.remaining <= after.remaining
+    assert after.remaining <= charged.buckets.take(KEY, rule, 0).remaining
+    if clock() >= until:
+        assert after == before
+
+
+@pytest.mark.parametrize("rule", BY_HAND, ids=str)
+def test_what_was_saved_in_one_window_is_not_spent_in_the_next_one(rule: LimitRule) -> None:
+    clock = ManualClock()
+    engine = Engine(clock)
+    clock.now = clock.now // SECOND * SECOND + SECOND // 2
+    held = engine.buckets.take(KEY, rule, 5)
+    until = clock() + held.reset_after
+    clock.advance(held.reset_after)
+    assert engine.buckets.take(KEY, rule, 5).allowed
+    assert engine.buckets.adjust(KEY, rule, -5, until).remaining == 0
+
+
 def test_what_another_algorithm_left_is_nothing_to_a_log_even_if_it_lies_ahead() -> None:
     clock = ManualClock()
     engine, rule = Engine(clock), SlidingLog(1, 1)

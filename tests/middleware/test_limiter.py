@@ -35,8 +35,16 @@ class Distant:
             raise BackendUnavailable
         return await self.buckets.take_all(takes)
 
-    async def adjust(self, key: bytes, rule: LimitRule, by: int) -> Decision:
-        return await self.buckets.adjust(key, rule, by)
+    async def adjust(
+        self, key: bytes, rule: LimitRule, by: int, until: int | None = None
+    ) -> Decision:
+        return await self.buckets.adjust(key, rule, by, until)
+
+    async def hold(self, key: bytes, regained_after: int, ttl: int) -> int:
+        return await self.buckets.hold(key, regained_after, ttl)
+
+    async def unhold(self, key: bytes) -> int | None:
+        return await self.buckets.unhold(key)
 
     async def now(self) -> int:
         return await self.buckets.now()

@@ -82,6 +82,7 @@ limits: st.SearchStrategy[LimitRule] = plain | st.builds(
 )
 costs = st.integers(0, 10)
 LEASES = st.sampled_from([b"l1", b"l2"])
+HOLDS = st.sampled_from([b"rl:r:{k}:hold:1", b"rl:r:{k}:hold:2"])
 
 USERS = (b"ada", b"b}o{b")
 users = st.sampled_from(USERS)
@@ -225,9 +226,20 @@ class Equal(RuleBasedStateMachine):
     def take_all(self, takes: list[Take]) -> None:
         self.pair.buckets.take_all(takes)
 
-    @rule(key=BUCKETS | HASHES, limit=limits, by=st.integers(-10, 10))
-    def adjust(self, key: bytes, limit: LimitRule, by: int) -> None:
-        self.pair.buckets.adjust(key, limit, by)
+    @rule(key=BUCKETS | HASHES, limit=limits, by=st.integers(-10, 10), until=st.none() | pauses)
+    def adjust(self, key: bytes, limit: LimitRule, by: int, until: int | None) -> None:
+        due = None if until is None else self.pair.clock() + until
+        self.pair.buckets.adjust(key, limit, by, due)
+
+    @rule(key=HOLDS | HASHES, regained_after=pauses, ttl=timeouts)
+    def hold(self, key: bytes, regained_after: int, ttl: int) -> None:
+        # A deadline that is no whole millisecond is rounded up there, see `set_value`.
+        ttl = -(-ttl // 1000) * 1000 - self.pair.clock() % 1000
+        self.pair.buckets.hold(key, regained_after, ttl)
+
+    @rule(key=HOLDS | HASHES)
+    def unhold(self, key: bytes) -> None:
+        self.pair.buckets.unhold(key)
 
     @rule(key=LEASES | STRINGS, limit=st.integers(1, 3), lease=names, ttl=timeouts)
     def acquire(self, key: bytes, limit: int, lease: bytes, ttl: int) -> None:

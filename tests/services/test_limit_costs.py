@@ -88,6 +88,23 @@ async def test_an_id_that_was_made_up_settles_nothing(limits: Limits) -> None:
         await limits.reserve("r", "ada", 1, 0)
 
 
+async def test_reservations_need_room_like_callers(clock: ManualClock) -> None:
+    """Else one caller, who may reserve often, would fill the memory; and keep others out."""
+    features = Embedded(clock, limit_max_keys=4)
+    limits = features.limits
+    await limits.define("r", RuleSpec(limit=1_000, per=86_400))
+    reserved = [await limits.reserve("r", "ada", 10, 60) for _ in range(5)]
+    assert [one.id is None for one in reserved] == [False] * 3 + [True] * 2
+    refused = reserved[-1].verdict
+    assert (refused.allowed, refused.reason) == (False, "saturated")
+    assert refused.decision.retry_after > 0
+    assert await left(limits) == 970
+    assert features.engine.buckets.room.used == 4
+    assert reserved[0].id is not None
+    assert await limits.settle("r", "ada", reserved[0].id, 1) is not None
+    assert (await limits.reserve("r", "ada", 10, 60)).id is not None
+
+
 async def test_nothing_is_reserved_of_what_is_refused(limits: Limits) -> None:
     await limits.define("r", RuleSpec(limit=1, per=60, allow=("vip",)))
     assert (await limits.reserve("r", "ada", 2, 60)).id is None

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
+from engine.buckets import held_until
 from engine.limits import LimitState, bare_rule, numbers_of, reader_of
 from realtime.backends.base import (
     Amended,
@@ -41,6 +42,7 @@ TAKE = load("take", "_limits", writes=True)
 TAKE_ALL = load("take_all", "_limits", writes=True)
 LOOK = load("bucket_look", writes=False)
 SWAP = load("bucket_swap", writes=True)
+HOLD = load("bucket_hold", writes=True)
 
 TRIES = 100
 """Of a swap: each that fails means that somebody else's change was made in between."""
@@ -95,10 +97,12 @@ class Buckets:
         states = {key: _state(key, text) for key, text in zip(keys, answer[0], strict=True)}
         return _decide(takes, states, now)[0]
 
-    async def adjust(self, key: bytes, rule: LimitRule, by: int) -> Decision:
+    async def adjust(
+        self, key: bytes, rule: LimitRule, by: int, until: int | None = None
+    ) -> Decision:
         for _ in range(TRIES):
             now, text = await self._calls.run(LOOK, [key])
-            after, deadline = _adjusted(key, rule, _state(key, text), now, by)
+            after, deadline = _adjusted(key, rule, _state(key, text), now, by, until)
             if after is not None and deadline > now:
                 swap = _swap(key, text, after, deadline)
             else:
@@ -106,6 +110,15 @@ class Buckets:
             if await self._swap([swap]):
                 return rule.take(after, now, 0)[0]
         raise _contended(key)
+
+    async def hold(self, key: bytes, regained_after: int, ttl: int) -> int:
+        """There is room, or the server refuses to write."""
+        await self._calls.run(HOLD, [key], b"%d" % regained_after, b"%d" % ttl)
+        return 0
+
+    async def unhold(self, key: bytes) -> int | None:
+        until = await self._calls.command(key, b"GETDEL", key, writes=True)
+        return None if until is None else held_until(until)
 
     async def now(self) -> int:
         seconds, micros = await self._calls.command(b"", b"TIME")
@@ -159,9 +172,9 @@ def _take(
 
 
 def _adjusted(
-    key: bytes, rule: LimitRule, state: LimitState | None, now: int, by: int
+    key: bytes, rule: LimitRule, state: LimitState | None, now: int, by: int, until: int | None
 ) -> tuple[LimitState | None, int]:
-    return _read(key, rule, state, lambda reader: reader.adjusted(state, now, by))
+    return _read(key, rule, state, lambda reader: reader.adjusted(state, now, by, until))
 
 
 def _read(
