@@ -207,12 +207,10 @@ async def take_all(limits: Limits, body: Takes) -> Reply[Decisions]:
 )
 async def peek(limits: Limits, path: KeyPath, query: TierQuery) -> Reply[Decision]:
     """Spends nothing. `allowed` says whether a cost of 1 would pass now."""
-    verdict = await limits.peek(path.rule, path.key, query.tier or None)
-    decision = verdict.decision
-    if not decision.remaining and not verdict.reason:
-        allowed = verdict.spec.shadow
-        refused = decision._replace(allowed=False, retry_after=verdict.next_after)
-        verdict = verdict._replace(decision=refused, allowed=allowed, reason="limit")
+    tier = query.tier or None
+    verdict = await limits.peek(path.rule, path.key, tier)
+    if not verdict.decision.remaining and not verdict.reason:
+        verdict = await limits.forecast(path.rule, path.key, 1, tier)
     return Reply(decision_of(verdict), headers_of((verdict,)))
 
 

@@ -139,6 +139,22 @@ async def test_looking_spends_nothing_and_says_whether_one_would_pass(
     assert (seen["allowed"], seen["remaining"], seen["retry_after"]) == (False, 0, 30.0)
 
 
+@pytest.mark.parametrize("algorithm", ["token_bucket", "sliding_window", "sliding_log"])
+async def test_a_look_says_when_one_would_pass_neither_early_nor_late(
+    house: House, algorithm: str
+) -> None:
+    await define(house.http, algorithm=algorithm)
+    for _ in range(2):
+        await take(house.http)
+        house.advance(7)
+    keys = f"{LOGIN}/keys/user%3A1"
+    seen = await house.http.get(keys)
+    refused = await take(house.http)
+    assert seen.json() == refused.json()
+    assert seen.headers["ratelimit"] == refused.headers["ratelimit"]
+    assert seen.headers["retry-after"] == refused.headers["retry-after"]
+
+
 async def test_a_reset_gives_everything_back_and_may_be_repeated(http: httpx.AsyncClient) -> None:
     await define(http)
     await take(http, cost=2)

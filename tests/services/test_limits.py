@@ -267,6 +267,32 @@ async def test_a_shadow_rule_counts_what_it_would_have_refused(limits: Limits) -
     assert (await limits.explain("r", "ada")).shadow_refused == 4
 
 
+async def test_what_others_refused_is_told_by_a_shadow_rule_and_counted_by_none(
+    limits: Limits,
+) -> None:
+    spec = RuleSpec(limit=1, per=60, shadow=True, deny=("bad",), penalty=Penalty(1, 60, 300))
+    await limits.define("r", spec)
+    await limits.define("other", RuleSpec(limit=1, per=60))
+    await limits.take("r", "ada")
+    for key in ("ada", "bad", "bob"):
+        await limits.take("other", key)
+        told = (await limits.take_all([Wish("other", key), Wish("r", key)]))[1]
+        assert told.allowed
+        wait = {"ada": 60 * SECOND, "bad": NEVER, "bob": 0}[key]
+        assert (told.decision.allowed, told.decision.retry_after) == (key == "bob", wait)
+        assert (await limits.explain("r", key)).violations == 0
+    assert (await limits.explain("r", "ada")).shadow_refused == 0
+    assert await left(limits, "bob") == 1
+
+
+async def test_a_forecast_is_what_a_take_is_answered_then(limits: Limits) -> None:
+    spec = RuleSpec(limit=2, per=60, deny=("bad",), allow=("vip",), penalty=Penalty(1, 60, 300))
+    await limits.define("r", spec)
+    for key, cost in (("ada", 1), ("ada", 3), ("ada", 1), ("bad", 1), ("vip", 1)):
+        told = [await limits.forecast("r", key, cost) for _ in range(3)]
+        assert told == [await limits.take("r", key, cost)] * 3
+
+
 # Calendars
 
 
@@ -282,6 +308,19 @@ async def test_a_day_is_a_day_where_the_rule_is(limits: Limits, clock: ManualClo
     assert not (await limits.take("r", "ada")).allowed
     clock.advance(1)
     assert (await limits.take("r", "ada")).allowed
+
+
+async def test_a_shadow_rule_whose_window_is_over_has_nobody_charged_twice(
+    limits: Limits, clock: ManualClock
+) -> None:
+    await limits.define("burst", RuleSpec(limit=100, per=86_400))
+    await limits.define("first", RuleSpec(limit=100, per=86_400, shadow=True))
+    await limits.define("r", RuleSpec("calendar", 5, unit="minute", shadow=True))
+    wishes = [Wish(rule, "ada") for rule in ("burst", "first", "r")]
+    for expected in ([99, 99, 4], [98, 98, 4]):
+        verdicts = await limits.take_all(wishes)
+        assert [verdict.decision.remaining for verdict in verdicts] == expected
+        clock.advance(MINUTE)
 
 
 async def test_a_calendar_goes_with_other_rules_in_one_step(
