@@ -248,10 +248,8 @@ class PackedSets:
         """Those who are there, each bucket and each block looked at once."""
         blocks = await self._candidates(members)
         async for number, block in self._blocks(list(blocks)):
-            there = block.members
-            for name in blocks[number]:
-                if name in there:
-                    yield _Found(number, block, there.index(name))
+            for at in block.places(blocks[number]):
+                yield _Found(number, block, at)
 
     async def _candidates(self, members: Sequence[bytes]) -> dict[int, list[bytes]]:
         """Which of the members may be in which blocks."""
@@ -320,7 +318,7 @@ class PackedSets:
             case "competition":
                 rank = self._start(found) + 1
             case "dense":
-                rank = self._head.denses[number] + len(set(block.keys[: at + 1])) - 1
+                rank = self._head.denses[number] + block.denses[at]
         note = block.notes[at] if metadata else None
         return Entry(rank, block.members[at], _score(ranking, block.keys[at]), note)
 

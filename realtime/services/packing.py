@@ -31,6 +31,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -57,6 +58,8 @@ SALT = 16
 _PACKED, _ERASED = 1, 2
 """Forms of a head: as it was packed, and after somebody was erased."""
 _COLUMNS = {_PACKED: 3, _ERASED: 6}
+_FEW = 4
+"""Members that are found sooner by looking at all of a block than by a dict of it."""
 _OBJECT = 60
 """Bytes that an object in memory takes besides its contents, and the reference to it."""
 
@@ -156,7 +159,7 @@ class Head(NamedTuple):
 class Block:
     """Some entries that stand behind each other. Names and metadata are unpacked when asked for."""
 
-    __slots__ = ("_members", "_notes", "_stored", "keys", "mark", "weight")
+    __slots__ = ("_denses", "_members", "_notes", "_stored", "keys", "mark", "weight")
 
     def __init__(self, value: bytes) -> None:
         """Raises Damaged; so may whatever else is asked of it."""
@@ -166,9 +169,10 @@ class Block:
         """Ascending: see above."""
         self._members: list[bytes] | None = None
         self._notes: list[bytes | None] | None = None
+        self._denses: array[int] | None = None
         columns = (2 if stored.notes else 1) * stored.rows
         unpacked = stored.members_size + stored.notes_size
-        self.weight = len(value) + 8 * stored.rows + _OBJECT * columns + unpacked
+        self.weight = len(value) + 12 * stored.rows + _OBJECT * columns + unpacked
         """Bytes of memory, about, when everything is unpacked."""
 
     @property
@@ -190,6 +194,23 @@ class Block:
             else:
                 self._notes = [None] * stored.rows
         return self._notes
+
+    @property
+    def denses(self) -> array[int]:
+        """How many scores there are before each, of those in this block."""
+        if self._denses is None:
+            steps = [key != last for last, key in pairwise(self.keys)]
+            self._denses = array("I", accumulate(steps, initial=0))
+        return self._denses
+
+    def places(self, names: Sequence[bytes]) -> Iterator[int]:
+        """Where those of these members stand who are in this block."""
+        there = self.members
+        if len(names) <= _FEW:
+            yield from [there.index(name) for name in names if name in there]
+            return
+        places = {name: at for at, name in enumerate(there)}
+        yield from [places[name] for name in names if name in places]
 
     def without(self, at: int, mark: int) -> bytes:
         """As it is stored without one of its entries. About 2 ms."""

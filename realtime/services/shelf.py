@@ -103,6 +103,7 @@ class Shelf:
             some = numbers[start : start + AT_ONCE]
             for block in await self._fetch(of, head, _BLOCKS, head.block_marks, some):
                 yield block
+            await give_way()  # the parts may all have been here
 
     async def buckets(
         self, of: Edition, head: Head, numbers: Sequence[int]
@@ -112,6 +113,7 @@ class Shelf:
             some = numbers[start : start + AT_ONCE]
             for bucket in await self._fetch(of, head, _BUCKETS, head.bucket_marks, some):
                 yield bucket
+            await give_way()
 
     async def _stored_head(self, of: Edition) -> Head | None:
         """It is written when all parts are there, and deleted first."""

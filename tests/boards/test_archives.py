@@ -6,6 +6,7 @@ import random
 import uuid
 from array import array
 from collections.abc import Callable, Coroutine, Iterator
+from contextvars import copy_context
 from itertools import product
 from typing import Any
 
@@ -21,6 +22,7 @@ from realtime.errors import InternalError, NotFound
 from realtime.services.archives import Archives
 from realtime.services.packing import Block, Bucket, Damaged, Head, Packing
 from realtime.services.shelf import Shelf
+from realtime.services.turns import may_wait
 from tests.boards.archived import ARCADE, all_answers, closed, everybody, some_entries
 
 rankings = st.builds(
@@ -296,3 +298,47 @@ async def test_only_the_season_that_is_meant_is_deleted(backend: Backend) -> Non
             await archives.pack(ARCADE, new)
         await archives.delete(ARCADE, old)
         assert len(await everybody(archives, new)) == 50
+
+
+async def test_others_have_a_turn_while_many_are_read(backend: Backend) -> None:
+    """Also if all of it has been unpacked before."""
+    archives = Archives(backend, rows=1)
+    season = await closed(backend, Ranking(), some_entries(320))
+    await archives.pack(ARCADE, season)
+    members = [entry.member for entry in some_entries(320)]
+    sets, board = archives.sets(ARCADE, season), archives.board(ARCADE, season)
+    await sets.members(board, members)
+
+    async def read() -> None:
+        may_wait.set(True)
+        await sets.members(board, members)
+
+    context = copy_context()
+    work, turns = read(), 0
+    while True:
+        try:
+            context.run(work.send, None)
+        except StopIteration:
+            break
+        turns += 1
+    assert turns >= 10
+
+
+def test_many_are_found_in_a_block_without_looking_at_all_of_it_for_each() -> None:
+    looks = 0
+
+    class Name(bytes):
+        def __eq__(self, other: object) -> bool:
+            nonlocal looks
+            looks += 1
+            return bytes(self) == other
+
+        __hash__ = bytes.__hash__
+
+    packing = Packing(1, bytes(16), 1_000, 1_000, descending=True)
+    block = Block(packing.block([Entry(0, b"m%d" % n, float(-n)) for n in range(1_000)]))
+    block._members = [Name(member) for member in block.members]
+    names = [b"m%d" % n for n in range(0, 2_000, 2)]
+    assert list(block.places(names)) == list(range(0, 1_000, 2))
+    assert looks < 5_000
+    assert list(block.places([b"m7", b"no", b"m999"])) == [7, 999]
