@@ -25,6 +25,8 @@ __all__ = [
     "PACKED",
     "PACKING",
     "ROW",
+    "TOLD",
+    "TRIED",
     "ClosedSeason",
     "Kept",
     "Plan",
@@ -37,7 +39,8 @@ ROW = b"%d"
 PACKING = b"%d:packing"
 PACKED = b"%d:packed"
 TOLD = b"%d:told"
-FIELDS = (ROW, PACKING, PACKED, TOLD, b"%d:tried")
+TRIED = b"%d:tried"
+FIELDS = (ROW, PACKING, PACKED, TOLD, TRIED)
 """All that there may be of a season."""
 
 

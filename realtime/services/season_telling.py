@@ -1,7 +1,7 @@
 """Seasons that have ended, told to whoever wants to know, and what has been told noted.
 
 Beside the archives of a board lie, for season 7, ``7:told`` when it has been heard or given up, and
-until then ``7:tried``, the instant of the first try that failed: how long it has been tried says
+``7:tried``, the instant of the first try that failed, if one has: how long it has been tried says
 for how long to wait, and when to give up, whichever process tries.
 """
 
@@ -11,11 +11,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from realtime.backends.base import Backend
-from realtime.backends.keys import SEASONS, board_key
 from realtime.services.archives import Archives
-from realtime.services.names import name_bytes
+from realtime.services.closedseasons import TOLD, TRIED, ClosedSeason, kept, seasons_key
 from realtime.services.resets import TOP, Answer, Reset, Resets
-from realtime.services.rolling import ClosedSeason
 from realtime.services.season_index import NEVER, SeasonIndex
 
 __all__ = ["SeasonTelling", "Untold"]
@@ -47,7 +45,8 @@ class SeasonTelling:
         """Tell those of the closed seasons, newest first, that have not been told, oldest first."""
         left = [one for one in reversed(closed) if not one.told]
         if self._resets is None:
-            await self._note(board, [one.number for one in left])
+            for one in left:
+                await self._note(board, one, TOLD, b"1")
             return Untold(set(), NEVER)
         untold, again = {one.number for one in left}, NEVER
         for one in left:
@@ -67,23 +66,20 @@ class SeasonTelling:
         age = 0 if tried is None else await self._index.now() - tried
         answer = await resets.tell(reset, max(0, age) / _SECOND)
         if answer.done:
-            await self._note(board, [season.number])
+            await self._note(board, season, TOLD, b"1")
         elif answer.tried and tried is None:
-            first = {b"%d:tried" % season.number: b"%d" % await self._index.now()}
-            await self._hashes.patch(_key(board), first)
+            await self._note(board, season, TRIED, b"%d" % await self._index.now())
         return answer
 
     async def _tried(self, board: str, number: int) -> int | None:
-        fields = await self._hashes.get(_key(board)) or {}
-        tried = fields.get(b"%d:tried" % number)
+        (tried,) = await self._hashes.fields(seasons_key(board), [TRIED % number])
         return None if tried is None else int(tried)
 
-    async def _note(self, board: str, numbers: Sequence[int]) -> None:
-        """That they have been told."""
-        if numbers:
-            told = {b"%d:told" % number: b"1" for number in numbers}
-            await self._hashes.patch(_key(board), told, [b"%d:tried" % one for one in numbers])
-
-
-def _key(board: str) -> bytes:
-    return board_key(name_bytes("board", board)) + SEASONS
+    async def _note(self, board: str, season: ClosedSeason, field: bytes, text: bytes) -> None:
+        """Beside the season, if that is kept still: to tell takes a while."""
+        done = False
+        while not done and (there := await kept(self._hashes, board, season.number)) is not None:
+            if there.season.ended != season.ended:
+                return  # another board has this name
+            note = {field % season.number: text}
+            done = await self._hashes.commit(seasons_key(board), there.seen, note)

@@ -463,6 +463,23 @@ async def test_a_board_that_is_deleted_is_forgotten(rig: Rig) -> None:
     await until(lambda: len(rig.listener.told) == 2)
 
 
+@pytest.mark.parametrize("done", [True, False])
+async def test_a_board_that_is_deleted_while_it_is_told_of_leaves_nothing(
+    rig: Rig, done: bool
+) -> None:
+    rig.listener.go_on = asyncio.Event()
+    rig.listener.answer = Answer(done=done, pause=30)
+    node = rig.node()
+    await rig.play()
+    rig.advance(HOUR)
+    await until(lambda: len(rig.listener.told) == 1)
+    assert await rig.boards.drop("arcade")
+    rig.listener.go_on.set()
+    await until(lambda: not node.keeper._held)
+    assert await node.services.backend.hashes.get(board_key(b"arcade") + SEASONS) is None
+    assert await rig.boards.season_index.earliest(1) == []
+
+
 async def test_a_board_that_has_no_seasons_any_more_is_left_alone(rig: Rig) -> None:
     node = rig.node()
     await rig.play(rules=SeasonRules(reset="0 * * * *", archives=0))
