@@ -8,7 +8,6 @@ one season follows the other in `rolling`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from contextlib import suppress
 from functools import partial
 
 from realtime.backends.base import (
@@ -21,6 +20,7 @@ from realtime.backends.base import (
 )
 from realtime.errors import InvalidInput, NotFound, TooLarge
 from realtime.services.boardsetup import BoardSetup
+from realtime.services.columns import Damaged
 from realtime.services.names import name_bytes
 from realtime.services.rolling import Configured, refuse_view
 from realtime.services.seasons import View
@@ -107,14 +107,23 @@ class Leaderboards(BoardSetup):
 
     async def erase_everywhere(self, board: str, member: str) -> bool:
         """Remove a member from the board and its views, and take it out of all their seasons that
-        are kept, one after the other; whether it was anywhere. If it is broken off, do it again."""
+        are kept, one after the other; whether it was anywhere. If it is broken off, do it again.
+
+        Raises Damaged for a season that cannot be read, when all others are done."""
         name = name_bytes("member", member)
         erased = await self.remove(board, member)  # before it is known which seasons are over
+        damaged: Damaged | None = None
         for one in (await self._own(board)).all:
             for season in await self.closed(one.name):
-                with suppress(NotFound):  # it has had its time
+                try:
                     erased = await self.archives.erase(one.name, season, name) or erased
+                except NotFound:
+                    pass  # it has had its time
+                except Damaged as fault:
+                    damaged = fault
                 await give_way()
+        if damaged is not None:
+            raise damaged
         return erased
 
     async def _is_in(self, board: str, season: SeasonName) -> bool:

@@ -6,6 +6,7 @@ import pytest
 
 from realtime.backends.base import Ranking, Submit
 from realtime.errors import Conflict, NotFound
+from realtime.services.columns import Damaged
 from realtime.services.seasons import SeasonRules
 from tests.services.test_season_boards import BY_HAND, DAY, NIGHTLY, Stage, stage
 
@@ -100,6 +101,20 @@ async def test_of_everything(stage: Stage) -> None:
             assert await scores(stage, board, season) == {"bob": 10 * (season - 1)}
     for board in ("b", "{b}:daily", "{b}:all-time"):
         assert await stage.scores(board) == {"bob": 30}
+
+
+async def test_of_everything_but_what_is_damaged(stage: Stage) -> None:
+    """The others come first, whichever it is; and it is told."""
+    await stage.boards.configure("b", Ranking(), NIGHTLY)
+    await play(stage, 3)
+    for season in await stage.boards.closed("b"):
+        await stage.boards.archives.pack("b", season)
+    await stage.backend.values.set(b"lb:{b}:s:2:rows:0", b"something else")
+    with pytest.raises(Damaged, match="block 0 cannot be read"):
+        await stage.boards.erase_everywhere("b", "ada")
+    assert await scores(stage, "b", 1) == {"bob": 0}
+    assert await scores(stage, "b", 3) == {"bob": 20}
+    assert await stage.scores("b") == {"bob": 30}
 
 
 async def test_of_everything_if_that_is_in_one_season_only(stage: Stage) -> None:
