@@ -49,11 +49,11 @@ def client_address(
 ) -> Callable[[Scope], str]:
     """A key function: the client's address. Raises ValueError for a network that is none.
 
-    ``trusted_proxies`` are networks like ``10.0.0.0/8``, and ``unix``.
+    ``trusted_proxies`` are networks like ``10.0.0.0/8``, and ``unix``; a text is one of them.
     """
     if not 1 <= ipv6_prefix <= 128:
         raise ValueError(f"an IPv6 prefix has 1 to 128 bits, not {ipv6_prefix}")
-    names = list(trusted_proxies)
+    names = [trusted_proxies] if isinstance(trusted_proxies, str) else list(trusted_proxies)
     networks = tuple(ip_network(name) for name in names if name != UNIX)
     trusts_unix = UNIX in names
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 from realtime.middleware.blocked import Blocked
 from realtime.middleware.limiter import Ends, EndsOfAll, Way
 from realtime.middleware.outage import Outages, reason
-from realtime.middleware.rules import OnOutage, Rule
+from realtime.middleware.rules import OnOutage, Rule, check_policy
 from realtime.services.leases import Lease
 from realtime.services.limits import Verdict, Wish
 
@@ -37,6 +37,7 @@ class Distant(abc.ABC):
     ) -> None:
         """``name`` is who is asked, for the log; ``timeout`` is for a decision, in seconds;
         ``remember`` is how many refusals are."""
+        check_policy(on_outage)
         self._timeout = timeout
         self._outages = Outages(name, timeout, log)
         self._blocked = Blocked(remember)

@@ -13,6 +13,7 @@ that a caller is exempt from, are not spoken of.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -91,7 +92,7 @@ class Fields:
             raise ValueError(f"headers are draft10, x-ratelimit or off, not {mode!r}")
         if reset not in ("seconds", "epoch"):
             raise ValueError(f"a reset is told in seconds or as an epoch, not {reset!r}")
-        if jitter < 0:
+        if not 0 <= jitter < math.inf:
             raise ValueError(f"a jitter is 0 or more seconds, not {jitter}")
         self._mode = "draft10" if mode == "draft-10" else mode
         self._reset = reset

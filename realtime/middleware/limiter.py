@@ -15,7 +15,7 @@ from starlette.types import Scope
 
 from realtime.backends.base import Decision
 from realtime.errors import InvalidInput, NotFound
-from realtime.middleware.rules import OnOutage, Rule
+from realtime.middleware.rules import OnOutage, Rule, check_policy
 from realtime.services.leases import Lease
 from realtime.services.limits import Limits, RuleSpec, Shortcut, Verdict, Wish
 from realtime.services.terms import Rule as Known
@@ -124,6 +124,7 @@ class EmbeddedLimiter:
 
     def __init__(self, features: Features | None = None, on_outage: OnOutage = "deny") -> None:
         """``on_outage`` matters only if the features have a store that can be away."""
+        check_policy(on_outage)
         self._features = _own_features() if features is None else features
         self._rules: dict[str, Rule] = {}
         self._takes = 0

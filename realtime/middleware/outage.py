@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -33,7 +34,7 @@ class Outages:
 
     def __init__(self, name: str, timeout: float, log: logging.Logger) -> None:
         """``name`` is who is asked, for the log; ``timeout`` is for a decision, in seconds."""
-        if timeout <= 0:
+        if not 0 < timeout < math.inf:
             raise ValueError(f"a deadline is above 0 seconds, not {timeout}")
         self._name = name
         self._timeout = timeout

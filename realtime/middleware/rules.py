@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from starlette.types import Scope
 
@@ -12,7 +12,7 @@ from realtime.errors import InvalidInput
 from realtime.services.calendars import Unit
 from realtime.services.limits import Algorithm, Penalty, RuleSpec, Tier
 
-__all__ = ["CONCURRENCY", "KeyFunction", "OnOutage", "Rule", "distinct"]
+__all__ = ["CONCURRENCY", "KeyFunction", "OnOutage", "Rule", "check_policy", "distinct"]
 
 CONCURRENCY = "concurrency"
 
@@ -71,6 +71,14 @@ class Rule:
             raise ValueError(f"the rule {self.name!r}: a calendar has a unit, all others have per")
         if not 0 < self.share <= 1:
             raise ValueError(f"the rule {self.name!r}: a share is above 0 and at most 1")
+        if self.key == "":
+            raise ValueError(
+                f"the rule {self.name!r}: its key has no letters: None is the app's own"
+            )
+        check_policy(self.on_outage or "allow")
+        _check_word("algorithm", self.algorithm, get_args(Algorithm))
+        _check_word("on_change", self.on_change, get_args(OnChange))
+        _check_word("unit", self.unit, (None, *get_args(Unit)))
         if self.status not in (429, 503):
             raise ValueError(f"the rule {self.name!r}: a refusal is 429 or 503")
         spec = self._spec()
@@ -90,7 +98,8 @@ class Rule:
         return replace(self, limit=limit, burst=burst, tiers=tiers, share=1.0)
 
     def _part(self, amount: int) -> int:
-        return max(1, int(amount * self.share))
+        # 0.29 of 100 is 29, and not the 28 that binary fractions make of it.
+        return max(1, int(round(amount * self.share, 6)))
 
     def _burst(self, burst: int | None) -> int | None:
         return None if burst is None else self._part(burst)
@@ -110,6 +119,16 @@ class Rule:
             deny=tuple(self.deny),
             on_change=self.on_change,
         )
+
+
+def check_policy(on_outage: str) -> None:
+    """Raises ValueError for a word that is no policy: it would let everybody pass."""
+    _check_word("on_outage", on_outage, get_args(OnOutage))
+
+
+def _check_word(what: str, word: object, known: Sequence[object]) -> None:
+    if word not in known:
+        raise ValueError(f"{what} is one of {', '.join(map(str, known))}, and not {word!r}")
 
 
 def distinct(rules: Iterable[Rule]) -> tuple[Rule, ...]:

@@ -92,6 +92,10 @@ def test_a_proxy_may_be_written_as_ipv6_or_sit_behind_a_unix_socket() -> None:
     assert client_address(["10.0.0.0/8"])(scope(None, "198.51.100.1")) == "ip:unix"
 
 
+def test_a_single_proxy_need_not_be_a_list() -> None:
+    assert client_address("10.0.0.0/8")(scope("10.0.0.1", "198.51.100.1")) == "ip:198.51.100.1"
+
+
 @pytest.mark.parametrize("network", ["10.0.0.0/33", "10.0.0.1/8", "everybody", "*", ""])
 def test_a_network_that_is_none_is_refused(network: str) -> None:
     with pytest.raises(ValueError, match=r"network|host bits"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Sequence
@@ -145,6 +146,7 @@ async def test_t_is_what_the_rule_itself_says_rounded_up(house: House, per: floa
         ({"headers": "draft11"}, "headers are draft10, x-ratelimit or off"),
         ({"reset": "minutes"}, "a reset is told in seconds or as an epoch"),
         ({"jitter": -1}, "a jitter is 0 or more seconds"),
+        ({"jitter": math.nan}, "a jitter is 0 or more seconds"),
     ],
 )
 def test_what_makes_no_sense_is_refused(house: House, options: dict[str, Any], reason: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -178,6 +179,7 @@ class TestPolicies:
         rule = Rule("a", 10, per=1, burst=4, tiers={"gold": Tier(100, burst=50)}, share=0.1)
         alone = rule.alone()
         assert (alone.limit, alone.burst, alone.tiers["gold"]) == (1, 1, Tier(10, None, 5))
+        assert Rule("b", 100, per=1, share=0.29).alone().limit == 29
 
 
 class TestBlocked:
@@ -335,9 +337,20 @@ class TestCircuit:
         assert await probe == "yes"
         assert await outages.ask(wait) == "yes"
 
-    def test_a_deadline_is_needed(self) -> None:
+    @pytest.mark.parametrize("timeout", [0, -1, math.nan, math.inf])
+    def test_a_deadline_is_needed(self, timeout: float) -> None:
         with pytest.raises(ValueError, match="a deadline is above 0"):
-            Outages("a test", 0, log)
+            Outages("a test", timeout, log)
+
+    def test_a_word_that_is_no_policy_is_refused(self, house: House) -> None:
+        """It would be taken for the most lenient."""
+        unknown: Any = "closed"
+        for limiter in (
+            lambda: Wire(house, on_outage=unknown),
+            lambda: EmbeddedLimiter(house.features, on_outage=unknown),
+        ):
+            with pytest.raises(ValueError, match="on_outage is one of allow, deny, local"):
+                limiter()
 
 
 async def test_an_observer_hears_of_every_decision(house: House) -> None:

@@ -382,6 +382,11 @@ class TestConfiguration:
             ({"name": "a", "limit": 0, "per": 1}, "the rule 'a': limit must be"),
             ({"name": "a", "limit": 1, "per": 0}, "the rule 'a': per must be above 0"),
             ({"name": "a", "limit": 1, "per": 1, "burst": 0}, "the rule 'a'"),
+            ({"name": "a", "limit": 1, "per": 1, "algorithm": "bucket"}, "algorithm is one of"),
+            ({"name": "a", "limit": 1, "per": 1, "on_outage": "closed"}, "on_outage is one of"),
+            ({"name": "a", "limit": 1, "per": 1, "on_change": "keep"}, "on_change is one of"),
+            ({"name": "a", "limit": 1, "algorithm": "calendar", "unit": "year"}, "unit is one of"),
+            ({"name": "a", "limit": 1, "per": 1, "key": ""}, "its key has no letters"),
             (
                 {"name": "a", "limit": 1, "per": 1, "burst": 2, "algorithm": "fixed_window"},
                 "a fixed_window has no burst",
