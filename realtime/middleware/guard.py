@@ -222,10 +222,11 @@ class Guard:
         return await local.take(wishes), local
 
     def _violated(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
+        violated = [one for one in verdicts if not one.allowed]
         shadows = [one.rule for one in verdicts if one.allowed and not one.decision.allowed]
-        if shadows:
+        if shadows and not violated:  # who is refused anyway owes it to no shadow that he is not
             self._would_refuse(shadows)
-        return [one for one in verdicts if not one.allowed]
+        return violated
 
     def _refusal(
         self,
