@@ -17,7 +17,8 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from realtime.errors import Unavailable
+from realtime.backends.base import EngineError
+from realtime.errors import InvalidInput, Unavailable
 from realtime.middleware.occasional import Occasional
 
 __all__ = ["Outages", "reason"]
@@ -25,6 +26,10 @@ __all__ = ["Outages", "reason"]
 OUTAGES_IN_A_ROW = 5
 PAUSE = 1.0
 """Seconds without a question after that many outages in a row."""
+
+ANSWERED = (InvalidInput, EngineError)
+"""It is this question that the limiter does not take, and others it does: what one caller asks
+must not open the circuit for all."""
 
 T = TypeVar("T")
 
@@ -75,7 +80,7 @@ class Outages:
         return answer
 
     def _note(self, error: Exception) -> None:
-        self._in_a_row += 1
+        self._in_a_row = 0 if isinstance(error, ANSWERED) else self._in_a_row + 1
         if self._in_a_row >= OUTAGES_IN_A_ROW:
             self._resumes_at = asyncio.get_running_loop().time() + PAUSE
         self.warn(f"no decision from {self._name}: {reason(error)}")

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import httpx
 
+from realtime.errors import InvalidInput
 from realtime.middleware.distant import REFUSED, Distant
 from realtime.middleware.rules import OnOutage, Rule
 from realtime.middleware.wire import definition, lease_of, rule_path, take_of, verdict_of
@@ -37,7 +38,7 @@ class _Outage(Exception):
     """There is no decision; says why."""
 
 
-class _Invalid(_Outage):
+class _Invalid(InvalidInput):
     """The service does not take the question."""
 
 
@@ -180,7 +181,7 @@ class RemoteLimiter(Distant):
 
 
 def _check(response: httpx.Response) -> httpx.Response:
-    """Raises _Outage for what is no success."""
+    """Raises _Outage, or _Invalid, for what is no success."""
     if response.status_code == 422:
         raise _Invalid(f"it does not take the question: {response.text[:200]}")
     if response.status_code not in (200, 204):

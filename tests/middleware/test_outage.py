@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from realtime.errors import Unavailable
+from realtime.backends.base import WrongType
+from realtime.errors import InvalidInput, Unavailable
 from realtime.middleware import EmbeddedLimiter, Penalty, RateLimitMiddleware, Rule, Tier
 from realtime.middleware.blocked import Blocked
 from realtime.middleware.distant import Distant
@@ -336,6 +337,22 @@ class TestCircuit:
         answer.set_result("yes")
         assert await probe == "yes"
         assert await outages.ask(wait) == "yes"
+
+    @pytest.mark.parametrize("error", [InvalidInput("no such key"), WrongType(b"k", "list", "x")])
+    async def test_questions_that_are_not_taken_do_not_open_it(self, error: Exception) -> None:
+        """They are as good as an outage to those who ask them, and to nobody else."""
+        outages = Outages("a test", 60.0, log)
+
+        async def refuse() -> str:
+            raise error
+
+        async def answer() -> str:
+            return "answered"
+
+        for _ in range(2 * OUTAGES_IN_A_ROW):
+            with pytest.raises(Unavailable):
+                await outages.ask(refuse)
+        assert await outages.ask(answer) == "answered"
 
     @pytest.mark.parametrize("timeout", [0, -1, math.nan, math.inf])
     def test_a_deadline_is_needed(self, timeout: float) -> None:
