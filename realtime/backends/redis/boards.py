@@ -352,7 +352,7 @@ def _page(
 
 def _member(stored: bytes) -> bytes:
     """A member who has a place by rules that we have not heard of yet."""
-    return stored[PLACE:] if stored.startswith(MARK) else stored
+    return stored[PLACE:] if stored.startswith(MARK) and len(stored) > PLACE else stored
 
 
 def _chosen(
