@@ -45,6 +45,7 @@ class Distant(abc.ABC):
         self._counted: set[str] = set()
         self._defined: set[str] = set()
         """Rules that are where we ask as they are here; the others are defined first."""
+        self._defining: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.on_outage = on_outage
 
@@ -88,7 +89,7 @@ class Distant(abc.ABC):
         patience = max(START, self._timeout) if at_start else self._timeout
         try:
             async with asyncio.timeout(patience):
-                await self._define(rules)
+                await self._define_new(names)
         except Exception as error:  # they are defined before they are asked for
             self._outages.warn(f"the rules are not defined yet: {reason(error)}")
 
@@ -100,6 +101,7 @@ class Distant(abc.ABC):
         if self._loop is not loop:
             if self._loop is not None:
                 self._outages.begin()
+                self._defining = None
                 self._abandon()
             self._loop = loop
 
@@ -112,13 +114,45 @@ class Distant(abc.ABC):
         """Called when the app shuts down; the limiter may be used again afterwards."""
 
     async def _define_new(self, names: Iterable[str]) -> None:
-        """Those of the rules that have to be defined before they are asked for."""
-        if not self._defined.issuperset(names):
-            await self._define([self._rules[name] for name in names if name not in self._defined])
+        """See that these rules are defined. That goes on if whoever waits for it gives up: where
+        the way is long, it takes longer than a decision may."""
+        while not self._defined.issuperset(names):
+            if self._defining is None or self._defining.done():
+                self._defining = asyncio.create_task(self._define_rest())
+                self._defining.add_done_callback(_heard)
+            try:
+                await asyncio.shield(self._defining)
+            except Exception:
+                if not self._defined.issuperset(names):
+                    raise
+
+    async def _define_anew(self, names: Iterable[str]) -> None:
+        """The same for rules that we had defined, and that are gone."""
+        self._defined.difference_update(names)
+        await self._define_new(names)
+
+    async def _define_rest(self) -> None:
+        """All that are not defined. Raises what was wrong with the last of those that cannot be."""
+        fault: Exception | None = None
+        async with asyncio.timeout(max(START, self._timeout)):
+            for rule in [rule for name, rule in self._rules.items() if name not in self._defined]:
+                try:
+                    await self._define(rule)
+                except Exception as error:  # perhaps the next one can be
+                    fault = error
+        if fault is not None:
+            raise fault
+
+    async def _end(self) -> None:
+        """Nothing is defined any more."""
+        task, self._defining = self._defining, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
 
     @abc.abstractmethod
-    async def _define(self, rules: Sequence[Rule]) -> None:
-        """Define them, and note in ``_defined`` that they are."""
+    async def _define(self, rule: Rule) -> None:
+        """Define it, and note in ``_defined`` that it is."""
 
     @abc.abstractmethod
     async def _take(self, wishes: Sequence[Wish]) -> Sequence[Verdict]: ...
@@ -134,3 +168,9 @@ class Distant(abc.ABC):
 
     @abc.abstractmethod
     async def _release(self, rule: str, key: str, lease_id: str) -> None: ...
+
+
+def _heard(task: asyncio.Task[None]) -> None:
+    """Whoever waits for the task is told what went wrong; there may be nobody left."""
+    if not task.cancelled():
+        task.exception()

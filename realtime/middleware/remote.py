@@ -69,6 +69,7 @@ class RemoteLimiter(Distant):
 
     async def close(self) -> None:
         self._begin()
+        await self._end()
         client, self._client = self._client, None
         self._blocked.clear()
         if client is not None:
@@ -149,19 +150,18 @@ class RemoteLimiter(Distant):
         await self._define_new(names)
         response = await self._http().post(path, json=body)
         if response.status_code == 404:  # it has forgotten, or never saved, what we defined
-            await self._define([self._rules[name] for name in names])
+            await self._define_anew(names)
             response = await self._http().post(path, json=body)
         answer: Mapping[str, Any] = _check(response).json()
         return answer
 
-    async def _define(self, rules: Sequence[Rule]) -> None:
-        for rule in rules:
-            response = await self._http().put(rule_path(rule.name), json=definition(rule))
-            if response.status_code == 403:
-                self._outages.warn(f"{rule.name} is not ours to define: the key lacks limits:admin")
-            else:
-                _check(response)
-            self._defined.add(rule.name)
+    async def _define(self, rule: Rule) -> None:
+        response = await self._http().put(rule_path(rule.name), json=definition(rule))
+        if response.status_code == 403:
+            self._outages.warn(f"{rule.name} is not ours to define: the key lacks limits:admin")
+        else:
+            _check(response)
+        self._defined.add(rule.name)
 
     def _abandon(self) -> None:
         self._client = None

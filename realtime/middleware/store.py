@@ -53,16 +53,15 @@ class StoreLimiter(Distant):
 
     async def close(self) -> None:
         self._begin()
+        await self._end()
         stored, self._stored, self._started = self._stored, None, None
         self._blocked.clear()
         if stored is not None:
             await stored.close()
 
-    async def _define(self, rules: Sequence[Rule]) -> None:
-        limits = await self._limits()
-        for rule in rules:
-            await limits.define(rule.name, rule.spec)
-            self._defined.add(rule.name)
+    async def _define(self, rule: Rule) -> None:
+        await (await self._limits()).define(rule.name, rule.spec)
+        self._defined.add(rule.name)
 
     async def _take(self, wishes: Sequence[Wish]) -> Sequence[Verdict]:
         names = [wish.rule for wish in wishes]
@@ -88,7 +87,7 @@ class StoreLimiter(Distant):
         try:
             return await decide(limits)
         except NotFound:  # the store was emptied, or somebody has removed them
-            await self._define([self._rules[name] for name in names])
+            await self._define_anew(names)
             return await decide(limits)
 
     async def _limits(self) -> Limits:

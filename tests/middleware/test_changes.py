@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -12,14 +13,26 @@ import pytest
 from starlette.types import Scope
 
 from realtime.embedded import Embedded
-from realtime.middleware import EmbeddedLimiter, Limiter, RemoteLimiter, Rule, StoreLimiter, Tier
+from realtime.errors import InvalidInput
+from realtime.middleware import (
+    EmbeddedLimiter,
+    Limiter,
+    RateLimitMiddleware,
+    RemoteLimiter,
+    Rule,
+    StoreLimiter,
+    Tier,
+)
+from realtime.middleware.outage import Outages
 from realtime.services.limits import RuleSpec
 from realtime.stored import Stored
-from tests.middleware.conftest import Ask, House, lifespan
+from tests.middleware.conftest import Ask, House, lifespan, shop
 from tests.middleware.limiters import Place
 from tests.middleware.test_outage import Wire, client
 from tests.redis.servers import RedisServer, running_redis
 from tests.service import Service, running_service
+
+log = logging.getLogger("realtime.test")
 
 PATIENT = 30.0
 HOUR = 3600.0
@@ -157,7 +170,7 @@ async def test_who_comes_first_does_not_wait_long_for_definitions(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Silent(Wire):
-        async def _define(self, rules: object) -> None:
+        async def _define(self, rule: Rule) -> None:
             await asyncio.Event().wait()
 
     wire = Silent(house)
@@ -168,3 +181,44 @@ async def test_who_comes_first_does_not_wait_long_for_definitions(
         monkeypatch.setattr("realtime.middleware.distant.START", 0.02)
         async with lifespan(ask.app):
             assert await ask.statuses(1) == [200]
+
+
+async def test_definitions_may_take_longer_than_a_decision(house: House) -> None:
+    """Where the way is long; what was begun goes on when the question has been given up."""
+
+    class Far(Wire):
+        go_on = asyncio.Event()
+        begun = 0
+
+        async def _define(self, rule: Rule) -> None:
+            self.begun += 1
+            await self.go_on.wait()
+            await super()._define(rule)
+
+    wire = Far(house)
+    vars(wire)["_outages"] = Outages("a test", 0.01, log)
+    vars(wire)["_timeout"] = 0.01
+    ask = client(wire, Rule("a", 1, per=60))
+    for _ in range(2):
+        answer = await ask()
+        assert (answer.status_code, "ratelimit" in answer.headers) == (200, False)
+    wire.go_on.set()
+    vars(wire)["_outages"] = Outages("a test", PATIENT, log)
+    assert await ask.statuses(2) == [200, 429]
+    assert wire.begun == 1
+    await wire.close()
+
+
+async def test_a_rule_that_cannot_be_defined_is_in_the_way_of_no_other(house: House) -> None:
+    class Picky(Wire):
+        async def _define(self, rule: Rule) -> None:
+            if rule.name == "bad":
+                raise InvalidInput("an older service does not know this")
+            await super()._define(rule)
+
+    wire = Picky(house)
+    rules = {"/login": Rule("bad", 1, per=60), "*": Rule("good", 1, per=60)}
+    ask = Ask(RateLimitMiddleware(shop(), rules=rules, limiter=wire))
+    assert await ask.statuses(2, "/login") == [200, 200]
+    assert await ask.statuses(2) == [200, 429]
+    await wire.close()

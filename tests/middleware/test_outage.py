@@ -35,16 +35,16 @@ class Wire(Distant):
         self.asked = 0
 
     async def close(self) -> None:
-        """Nothing is held."""
+        await self._end()
 
     def _abandon(self) -> None:
         """Nothing is held."""
 
-    async def _define(self, rules: Sequence[Rule]) -> None:
+    async def _define(self, rule: Rule) -> None:
         if self.is_cut:
             raise ConnectionError("the wire is cut")
-        await self.there.prepare(rules)
-        self._defined |= {rule.name for rule in rules}
+        await self.there.prepare([rule])
+        self._defined.add(rule.name)
 
     async def _take(self, wishes: Sequence[Wish]) -> Sequence[Verdict]:
         await self._define_new([wish.rule for wish in wishes])
