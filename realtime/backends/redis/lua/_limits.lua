@@ -9,7 +9,7 @@
 -- nothing), the microsecond at which it may be forgotten.
 
 local ONE, TWO, THREE = '^(%d+)$', '^(%d+) (%d+)$', '^(%d+) (%d+) (%d+)$'
-local TOO_LONG = string.rep('%d', 17)
+local TOO_LONG = '%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d' -- written out: all of this is run at each call
 
 local function is_marked(state)
   return string.find(state, '^%-%d+ [%d ]*%d$') and not string.find(state, '  ', 1, true)
@@ -28,7 +28,7 @@ local function numbers_of(state, own)
     end
   end
   a, b, c = tonumber(a), tonumber(b), tonumber(c)
-  if a and a < 2 ^ 53 and (b or 0) < 2 ^ 31 and (c or 0) < 2 ^ 31 then
+  if a and a < 2 ^ 53 and (not b or b < 2 ^ 31) and (not c or c < 2 ^ 31) then
     return a, b, c
   end
 end
@@ -168,20 +168,18 @@ end
 local function sliding_log(now, state, quota, period, cost)
   local entries, spent, newest = {}, 0, 0
   if state and string.sub(state, 1, 3) == '-2 ' then
-    local read = 3
-    for from, instant, units, to in string.gmatch(state, '() (%d+) (%d+)()') do
-      if from ~= read or #instant > 16 or #units > 16 then
-        return nil
-      end
-      read, newest = to, tonumber(instant)
-      if newest > now - period then
-        entries[#entries + 1] = math.min(newest, now)
-        entries[#entries + 1] = tonumber(units)
-        spent = spent + tonumber(units)
+    local read, count, begins = 2, 0, now - period
+    for instant, units in string.gmatch(state, ' (%d+) (%d+)') do
+      read = read + #instant + #units + 2
+      newest = tonumber(instant)
+      if newest > begins then
+        local spent_then = tonumber(units)
+        entries[count + 1], entries[count + 2] = newest < now and newest or now, spent_then
+        count, spent = count + 2, spent + spent_then
       end
     end
-    if read <= #state then
-      return nil
+    if read ~= #state or newest >= 1e16 or spent >= 1e16 then
+      return nil -- there is more in it, or less
     end
   elseif state and not numbers_of(state, ONE) then
     return nil
@@ -268,7 +266,7 @@ local function bare(state, tag)
   if not state then
     return nil
   elseif tag == '' then
-    return string.sub(state, 1, 3) ~= '-1 ' and state
+    return (string.byte(state) ~= 45 or string.sub(state, 1, 3) ~= '-1 ') and state
   end
   return string.sub(state, 1, #tag) == tag and string.sub(state, #tag + 1)
 end
