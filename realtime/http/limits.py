@@ -282,8 +282,8 @@ async def reserve(limits: Limits, path: RulePath, body: Estimate) -> Reply[Reser
 )
 async def settle(limits: Limits, path: ReservationPath, body: Settlement) -> Reply[Decision]:
     """Once: 404 if it was settled already, or has expired, and nothing is done. What was too much
-    is given back; what was too little is spent as far as it is left. The answer is what is left
-    after it."""
+    is given back, unless the clock has given it back meanwhile; what was too little is spent as
+    far as it is left. The answer is what is left after it."""
     verdict = await limits.settle(path.rule, body.key, path.reservation, body.cost, body.tier)
     if verdict is None:
         raise NotFound("there is no such reservation, or it is settled, or has expired")

@@ -214,8 +214,8 @@ async def test_a_penalty_box_opens_when_its_time_is_over(store: Store) -> None:
 async def test_who_has_not_heard_of_a_change_yet_gives_nothing_away(backend: Backend) -> None:
     """While the news is on its way, two processes take from one caller by two rules."""
     old, new = TokenBucket(5, 3600 * SECOND, 5), TokenBucket(7, 3600 * SECOND, 7)
-    first, later = old, Amended(new, old.parameters)
-    got = [(await backend.buckets.take(b"k", rule)).allowed for rule in [first, later] * 10]
+    rules: list[LimitRule] = [old, Amended(new, old.parameters)] * 10
+    got = [(await backend.buckets.take(b"k", rule)).allowed for rule in rules]
     assert sum(got) == 5
 
 
