@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from realtime.backends.base import WrongType
 from realtime.services import Services
 from realtime.services.limits import Algorithm, Limits, Override, Penalty, RuleSpec, Tier, Wish
 
@@ -112,6 +113,28 @@ async def test_a_hold_of_an_older_version_is_settled_as_it_was_then(
     settled = await limits.settle("r", "ada", "old.6", 1)
     assert settled is not None and settled.decision.remaining == 9
     assert await limits.settle("r", "ada", "old.6", 1) is None
+
+
+async def test_what_is_damaged_is_said_to_be_until_it_is_reset(
+    store: Store, limits: Limits
+) -> None:
+    await limits.define("r", RuleSpec("sliding_window", limit=3, per=60))
+    await limits.define("tiered", RuleSpec(limit=3, per=60, tiers={"gold": Tier(9)}))
+    for rule, state in (("r", b"xyz"), ("tiered", b"-1 0 3")):
+        await store.backend.values.set(b"rl:%b:{ada}" % rule.encode(), state, ttl=60 * SECOND)
+        for ask in (
+            limits.take(rule, "ada"),
+            limits.take_all([Wish(rule, "bob"), Wish(rule, "ada")]),
+            limits.peek(rule, "ada"),
+            limits.forecast(rule, "ada", 1),
+            limits.refund(rule, "ada", 1),
+            limits.reserve(rule, "ada", 1, 60),
+            limits.explain(rule, "ada"),
+        ):
+            with pytest.raises(WrongType, match="state of a limit"):
+                await ask
+        assert await limits.reset(rule, "ada")
+        assert (await limits.take(rule, "ada", 3)).allowed
 
 
 async def test_rules_are_listed_and_removed(limits: Limits) -> None:
