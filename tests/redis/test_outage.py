@@ -85,8 +85,10 @@ class Lateness:
         gc.collect()
         gc.freeze()  # as a service does: what tests have made is no part of what is measured
         task = asyncio.create_task(self._watch_loop())
+        await asyncio.sleep(0)  # it begins
         try:
             yield
+            await asyncio.sleep(self.STEP)  # it sees what the last turn took, too
         finally:
             task.cancel()
             gc.unfreeze()
