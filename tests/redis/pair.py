@@ -123,32 +123,39 @@ class Pair:
         }
 
     def redis_contents(self) -> Contents:
-        found: Contents = {}
-        for key in self.client.scan_iter():
-            kind = self.client.type(key).decode()
-            deadline = self.client.pexpiretime(key)
-            found[key] = (kind, self._content(kind, key), deadline if deadline > 0 else None)
-        return found
+        keys = list(self.client.scan_iter())
+        with self.client.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.type(key).pexpiretime(key)
+            answers = pipeline.execute()
+            kinds = [kind.decode() for kind in answers[::2]]
+            for key, kind in zip(keys, kinds, strict=True):
+                _ask_content(pipeline, kind, key)
+            contents = pipeline.execute()
+        deadlines = [deadline if deadline > 0 else None for deadline in answers[1::2]]
+        return dict(zip(keys, zip(kinds, contents, deadlines, strict=True), strict=True))
 
     def close(self) -> None:
         self.run(self._store.close())
         self._runner.close()
-
-    def _content(self, kind: str, key: bytes) -> object:
-        match kind:
-            case "string":
-                return self.client.get(key)
-            case "hash":
-                return self.client.hgetall(key)
-            case "zset":
-                return self.client.zrange(key, 0, -1, withscores=True)
-        raise AssertionError(f"{key!r} is a {kind}")
 
     def _outcome(self, backend: Backend, call: Callable[[Backend], Awaitable[Any]]) -> Any:
         try:
             return self.run(call(backend))
         except EngineError as error:
             return error
+
+
+def _ask_content(pipeline: Any, kind: str, key: bytes) -> None:
+    match kind:
+        case "string":
+            pipeline.get(key)
+        case "hash":
+            pipeline.hgetall(key)
+        case "zset":
+            pipeline.zrange(key, 0, -1, withscores=True)
+        case _:
+            raise AssertionError(f"{key!r} is a {kind}")
 
 
 def _plain(value: Value) -> object:
