@@ -7,7 +7,8 @@ renewal may fail; most requests end before, and cost nothing but an entry.
 
 We choose the id, so that a lease can be given back also if nobody told us that we have it:
 if a question is cancelled, or not answered in time. What could not be given back is tried
-again, a few times; after that its duration ends it.
+again until its duration has ended it: that may be hours, and nobody shall be locked out for so
+long by an outage of seconds.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ __all__ = ["Held", "Running"]
 
 log = logging.getLogger(__name__)
 
-TRIES = 3
 MAX_ORPHANS = 1_000
 """Leases that are to be given back again; beyond that their duration has to end them."""
 
@@ -38,7 +38,7 @@ AT_ONCE = 64
 """Renewals under way at a time."""
 
 RETRY = 1.0
-"""Seconds until an orphan is given back."""
+"""Seconds until orphans are given back; if one cannot be, the others wait as long again."""
 
 
 class Held(NamedTuple):
@@ -54,7 +54,8 @@ class Held(NamedTuple):
 
 class _Orphan(NamedTuple):
     held: Held
-    tries: int
+    ends_at: float
+    """By the loop's clock; from then on it has ended by itself."""
 
 
 class Running:
@@ -80,7 +81,7 @@ class Running:
         try:
             lease = await limiter.acquire(wish, held.id)
         except BaseException:
-            self._orphaned(_Orphan(held, 1))
+            self._orphaned([held])
             raise
         if lease.id is None:
             return lease, None
@@ -97,10 +98,9 @@ class Running:
             try:
                 await held.limiter.release(held.rule, held.key, held.id)
             except OUTAGES:
-                self._orphaned(_Orphan(held, 1))
+                self._orphaned([held])
             except BaseException:
-                for rest in leases[at:]:
-                    self._orphaned(_Orphan(rest, 1))
+                self._orphaned(leases[at:])
                 raise
 
     async def close(self) -> None:
@@ -123,9 +123,10 @@ class Running:
             self._orphans.clear()
         return loop
 
-    def _orphaned(self, orphan: _Orphan) -> None:
-        self._orphans.append(orphan)
-        self._wake(asyncio.get_running_loop().time() + RETRY)
+    def _orphaned(self, leases: Sequence[Held]) -> None:
+        now = asyncio.get_running_loop().time()
+        self._orphans.extend([_Orphan(held, now + 3 * held.third) for held in leases])
+        self._wake(now + RETRY)
 
     def _wake(self, at: float) -> None:
         """See that somebody looks then."""
@@ -150,8 +151,7 @@ class Running:
         due = [held for leases in self._held.values() for held in _due(leases, now)]
         for at in range(0, len(due), AT_ONCE):
             await asyncio.gather(*map(self._renew, due[at : at + AT_ONCE]))
-        for _ in range(len(self._orphans)):
-            await self._give_back(self._orphans.popleft())
+        await self._give_back()
         for leases in self._held.values():
             if leases:
                 self._wake(next(iter(leases.values()))[1])
@@ -169,13 +169,20 @@ class Running:
         if not is_active and leases.pop(held.id, None) is not None:
             self._lines.warn(f"a lease of {held.rule} expired while its request was running")
 
-    async def _give_back(self, orphan: _Orphan) -> None:
-        held, tries = orphan
-        try:
-            await held.limiter.release(held.rule, held.key, held.id)
-        except OUTAGES:
-            if tries < TRIES:
-                self._orphaned(_Orphan(held, tries + 1))
+    async def _give_back(self) -> None:
+        """The orphans, until one cannot be: the next time it is the last."""
+        loop = asyncio.get_running_loop()
+        for _ in range(len(self._orphans)):
+            orphan = self._orphans.popleft()
+            if orphan.ends_at <= loop.time():
+                continue
+            limiter, rule, key, lease_id, _ = orphan.held
+            try:
+                await limiter.release(rule, key, lease_id)
+            except OUTAGES:
+                self._orphans.append(orphan)
+                self._wake(loop.time() + RETRY)
+                return
 
 
 def _due(leases: dict[str, tuple[Held, float]], now: float) -> list[Held]:
