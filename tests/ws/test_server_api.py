@@ -283,6 +283,7 @@ async def test_the_node_says_how_it_does(admitted: House, ask: Ask) -> None:
     for user in ("42", "42", "43"):
         await admitted.peer(token(user, channels=["news", f"of{user}"]))
     await ask("publish", channel="news", data=1)
+    await admitted.until(lambda: admitted.hub.publications == 1)  # it has come by its store
     (node,) = (await ask("info"))["nodes"]
     assert node["uid"] == admitted.door.node
     assert node["name"].startswith("node-")
