@@ -14,6 +14,8 @@ from realtime.backends.base import (
     Backend,
     Board,
     ClientInfo,
+    Entry,
+    Page,
     Ranking,
     SeasonOver,
     Submit,
@@ -24,6 +26,8 @@ from realtime.backends.keys import archive_key, board_key, bucket_key, counter_k
 from realtime.backends.redis.calls import CrossSlot
 from realtime.http import api
 from realtime.services import Services
+from realtime.services.leaderboards import Leaderboards
+from realtime.services.seasons import SeasonRules, view_name
 from realtime.state import ServiceState
 from tests.redis.cluster import Cluster, running_cluster
 from tests.redis.servers import RedisServer
@@ -169,6 +173,23 @@ async def test_views_lie_with_their_board(http: httpx.AsyncClient) -> None:
             assert (await http.get(source)).json()["total"] == 1, source
         assert (await http.delete(path)).status_code == 204
         assert (await http.get(f"/v1/leaderboards/{view}")).json()["view_of"] is None
+
+
+async def test_members_are_erased_from_archives_wherever_a_board_lies(backend: Backend) -> None:
+    boards = Leaderboards(backend)
+    for number, name in enumerate(("b", "{b}:hard", "c", "d")):
+        rules = SeasonRules(resets=(), views=("daily",), archives=3)
+        await boards.configure(name, Ranking(ties="first" if number % 2 else "member"), rules)
+        for _ in range(2):
+            await boards.submit(name, [Submit(b"ada", 1), Submit(b"bob", 2, b"{}")])
+            await boards.close_season(name)
+        await boards.archives.pack(name, (await boards.closed(name))[0])
+        assert await boards.erase_everywhere(name, "ada")
+        for season in (1, 2):
+            page = await (await boards.at(name, season=season)).page(0, 9, metadata=True)
+            assert page == Page(1, [Entry(1, b"bob", 2, b"{}")])
+        assert await boards.size(view_name(name, "daily")) == 1
+        assert [one.size for one in await boards.closed(name)] == [1, 1]
 
 
 async def test_a_board_works_while_its_slot_moves(
