@@ -125,6 +125,8 @@ def ask(
     """Raises ValueError for what makes no sense."""
     if not callable(cost):
         cost = _whole(cost)
+        if not cost and cost_after is not None:
+            raise ValueError("an estimate of 0 refuses nobody, whatever is spent afterwards")
     used = EmbeddedLimiter() if limiter is None else limiter
     address = client_address()
     return Ask(

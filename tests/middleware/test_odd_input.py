@@ -83,6 +83,11 @@ def test_a_fixed_cost_is_looked_at_beforehand(house: House, cost: Any) -> None:
         house.client(rules={}, cost=cost)
 
 
+def test_an_estimate_of_nothing_would_refuse_nobody(house: House) -> None:
+    with pytest.raises(ValueError, match="an estimate of 0 refuses nobody"):
+        house.client(rules={}, cost=0, cost_after="x-cost")
+
+
 @pytest.mark.parametrize("cost", [1.5, "7", -1, 2**31])
 async def test_a_real_cost_that_is_none_leaves_the_estimate(cost: Any) -> None:
     place = Place(EmbeddedLimiter(), lambda *_: None)
