@@ -7,13 +7,14 @@ way to decisions that nobody waits for; `realtime.middleware.remote` and
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from starlette.types import Scope
 
-from realtime.backends.base import Decision
+from realtime.backends.base import BackendUnavailable, Decision
 from realtime.errors import InvalidInput, NotFound
 from realtime.middleware.rules import OnOutage, Rule, check_policy
 from realtime.services.leases import Lease
@@ -32,6 +33,8 @@ __all__ = [
     "settle",
     "take",
 ]
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -226,9 +229,11 @@ class EmbeddedLimiter:
         await self._with_rules([rule], lambda limits: limits.leases.release(rule, key, lease_id))
 
     async def prepare(self, rules: Sequence[Rule], *, at_start: bool = False) -> None:
-        for rule in rules:
-            self._rules[rule.name] = rule
-            await self._features.limits.define(rule.name, rule.spec)
+        self._rules |= {rule.name: rule for rule in rules}
+        try:
+            await self._define(rules)
+        except BackendUnavailable as fault:  # of features that have a store
+            log.warning("the rules are not defined yet: %s", fault)
 
     async def close(self) -> None:
         """Nothing is held but memory."""
@@ -240,8 +245,12 @@ class EmbeddedLimiter:
         try:
             return await decide(limits)
         except NotFound:  # somebody has removed one, and the app still has it
-            await self.prepare([self._rules[name] for name in names if name in self._rules])
+            await self._define([self._rules[name] for name in names if name in self._rules])
             return await decide(limits)
+
+    async def _define(self, rules: Sequence[Rule]) -> None:
+        for rule in rules:
+            await self._features.limits.define(rule.name, rule.spec)
 
 
 def _by_caller(

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from starlette.types import Scope
 
+from realtime.backends.base import BackendUnavailable
 from realtime.embedded import Embedded
 from realtime.errors import InvalidInput
 from realtime.middleware import (
@@ -222,3 +223,17 @@ async def test_a_rule_that_cannot_be_defined_is_in_the_way_of_no_other(house: Ho
     assert await ask.statuses(2, "/login") == [200, 200]
     assert await ask.statuses(2) == [200, 429]
     await wire.close()
+
+
+async def test_features_whose_store_is_away_at_the_start_do_not_stop_the_app(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise BackendUnavailable("nobody listens")
+
+    ask = house.client(rules={"*": (Rule("a", 1, per=60), Rule("b", 9, per=60, shadow=True))})
+    with monkeypatch.context() as patch:
+        patch.setattr(house.features.limits, "define", away)
+        async with lifespan(ask.app):
+            assert await ask.statuses(1) == [503]
+    assert await ask.statuses(2) == [200, 429]
