@@ -17,6 +17,7 @@ import pytest
 from realtime.options import SettingsError
 from realtime.settings.tokens import TokenSettings
 from realtime.tokens import TokenInvalid, TokenKeysUnavailable, Tokens
+from realtime.tokens.keys import MAX_KEYS, MAX_SET, KeyFault, KeySet
 from realtime.tokens.tokens import Keys
 from realtime.tokens.url_set import UrlSet
 from tests.redis.waiting import until
@@ -135,6 +136,14 @@ async def test_a_new_key_is_fetched_when_a_token_names_it(source: Source) -> Non
         assert source.asked in (2, 3)  # who asks while it is on its way has it fetched once more
         with pytest.raises(TokenInvalid):
             tokens.connection(signer("ES384", "three").sign(CLAIMS))
+
+
+def test_a_set_is_bounded() -> None:
+    assert ONE.kid in KeySet.parse(json.dumps({"keys": [ONE.jwk] * MAX_KEYS}).encode())
+    with pytest.raises(KeyFault, match=f"at most {MAX_KEYS} keys, not {MAX_KEYS + 1}"):
+        KeySet.parse(json.dumps({"keys": [ONE.jwk] * (MAX_KEYS + 1)}).encode())
+    with pytest.raises(KeyFault, match=f"at most {MAX_SET} bytes"):
+        KeySet.parse(document(ONE) + b" " * MAX_SET)
 
 
 async def test_a_key_that_is_there_is_not_looked_for_again(source: Source) -> None:

@@ -20,7 +20,7 @@ def test_pauses_double_are_drawn_at_random_and_end_somewhere() -> None:
     for tries in range(1, 9):
         bound = pace.FIRST_PAUSE * 2 ** (tries - 1)
         assert bound / 2 < longest(tries) <= bound
-    assert min(message_pause(8) for _ in range(400)) < 20, "full jitter: from 0 on"
+    assert min(message_pause(8) for _ in range(4_000)) < 1, "full jitter: from 0 on"
     assert LONGEST_PAUSE / 2 < longest(1000) <= LONGEST_PAUSE
 
 
@@ -63,6 +63,13 @@ def test_while_the_receiver_is_away_one_at_a_time_is_tried() -> None:
     assert one.heard()
     assert one.allows(0) == 16
     assert not one.heard()
+
+
+def test_what_fails_before_it_is_known_that_the_receiver_is_away_counts_once() -> None:
+    one = Pace(16, Clock())
+    for _ in range(16):
+        one.away()
+    assert one.silence <= pace.FIRST_SILENCE
 
 
 def test_silence_that_is_asked_for_is_kept_within_reason() -> None:
