@@ -51,6 +51,8 @@ BEYOND_SCHEMAS = (
     "a lease of this rule lasts at most",
     "there is no time zone",
     "over 100 years",
+    "is above max_score",
+    "is below min_score",
 )
 """What is wrong with requests that the document allows, since JSON Schema cannot say it."""
 
