@@ -185,11 +185,12 @@ def is_tagged(numbers: tuple[int, ...]) -> bool:
 
 
 def marked(state: LimitState, mark: int, count: int | None = None) -> tuple[int, ...] | None:
-    """The numbers of a state with this mark; None if it is another algorithm's.
+    """The numbers of a state with this mark; None if it is another algorithm's, as is a mark
+    that stands alone.
 
     Raises TypeError if there are not ``count``; without one, if they are no pairs."""
     numbers = bare_numbers(state)
-    if numbers[0] != mark:
+    if numbers[0] != mark or len(numbers) == 1:
         return None
     if len(numbers) != count and (count or len(numbers) < 3 or len(numbers) % 2 == 0):
         raise TypeError(f"{state!r:.80} is a damaged state of a limit")

@@ -57,6 +57,8 @@ OWN: list[tuple[LimitRule, bytes]] = [
     (BOX, b"-4 0 5"),
     (BOX, b"-4 0 5 1 1"),
 ]
+MARKS = [b"-1", b"-2", b"-3", b"-4"]
+"""Of states; alone they are what a counter may be, and no more than that."""
 DAMAGED: list[tuple[LimitRule, Any]] = [
     *((rule, state) for rule in [*LIMITS, BOX] for state in NONSENSE),
     *((rule, state) for rule in LIMITS for state in TAGGED),
@@ -87,6 +89,16 @@ def test_nothing_is_spent_from_what_no_rule_wrote(how: str, deadline: int | None
         assert refused.value.key == KEY
         assert engine.keyspace.get(KEY, NOW) == state
         assert engine.buckets.take(b"a", BUCKET, 0).remaining == 4
+
+
+@pytest.mark.parametrize("rule", [*LIMITS, BOX], ids=str)
+@pytest.mark.parametrize("state", MARKS)
+def test_a_mark_alone_is_another_ones_state(rule: LimitRule, state: bytes) -> None:
+    engine = Engine(ManualClock())
+    engine.keyspace.put(KEY, state)
+    fresh = engine.buckets.take(b"a", rule)
+    assert engine.buckets.take(KEY, rule) == fresh
+    assert type(engine.keyspace.get(KEY, NOW)) is type(engine.keyspace.get(b"a", NOW))
 
 
 @pytest.mark.parametrize("rule", LIMITS, ids=str)
