@@ -10,10 +10,11 @@ local function is_active(key, lease, now)
   return ends and tonumber(ends) > now
 end
 
-local function keep_lease(key, lease, now, ttl)
+-- `is_first`: none is active, so the key need not outlive this one.
+local function keep_lease(key, lease, now, ttl, is_first)
   local ends = now + ttl
   redis.call('ZADD', key, whole(ends), lease)
-  if redis.call('PEXPIRETIME', key) * 1000 < ends then
+  if is_first or redis.call('PEXPIRETIME', key) * 1000 < ends then
     redis.call('PEXPIREAT', key, deadline_ms(ends))
   end
   drop_expired(key, now)

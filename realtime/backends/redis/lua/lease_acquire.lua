@@ -2,6 +2,7 @@
 -- Answers {1, active, the instant of its end}; {0, active, how long until one is free} if refused.
 local key, now, limit = KEYS[1], now_us(), tonumber(ARGV[1])
 local active = redis.call('ZCOUNT', key, '(' .. whole(now), '+inf')
+local is_first = active == 0
 if not is_active(key, ARGV[2], now) then
   if active >= limit then
     drop_expired(key, now)
@@ -10,4 +11,4 @@ if not is_active(key, ARGV[2], now) then
   end
   active = active + 1
 end
-return {1, active, keep_lease(key, ARGV[2], now, tonumber(ARGV[3]))}
+return {1, active, keep_lease(key, ARGV[2], now, tonumber(ARGV[3]), is_first)}
