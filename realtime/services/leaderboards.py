@@ -118,7 +118,7 @@ class Leaderboards(BoardSetup):
                 try:
                     erased = await self.archives.erase(one.name, season, name) or erased
                 except NotFound:
-                    pass  # it has had its time
+                    continue  # it has had its time
                 except Damaged as fault:
                     damaged = fault
                 await give_way()
